@@ -1,0 +1,29 @@
+# serve, test, check and bench each make what they need first; nothing else is expected but Python and make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+ADDRESS ?= 127.0.0.1:8000
+
+.PHONY: serve test check bench clean
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+serve: $(VENV)/.ready  ## serve the example application
+	$(BIN)/corral --bind $(ADDRESS) --chdir examples hello:app
+
+test: $(VENV)/.ready  ## run the whole suite
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.ready  ## lint, formatting and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.ready  ## compare with the peers (ARGS="--rounds 3 --only bare,browser")
+	$(BIN)/python bench/run.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,1 @@
+"""What may be set, by whom, and what it means."""

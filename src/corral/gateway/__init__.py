@@ -1,0 +1,1 @@
+"""One request meets one application. Pure: no socket, no clock."""

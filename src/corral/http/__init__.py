@@ -1,0 +1,1 @@
+"""HTTP as data: bytes in, requests out. Pure: no socket, no clock, no thread."""

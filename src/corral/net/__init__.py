@@ -1,0 +1,1 @@
+"""Sockets: listeners, the event loop and the connections it drives."""

@@ -1,0 +1,1 @@
+"""What the operator sees: the error log, the access log, process-wide figures."""

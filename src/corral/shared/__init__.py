@@ -1,0 +1,1 @@
+"""What outlives a fork: shared memory, wake-ups, processes. System calls, no policy."""

@@ -1,0 +1,1 @@
+"""Runs only in a worker process: serves requests until told to stop."""
