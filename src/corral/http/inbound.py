@@ -1,0 +1,227 @@
+"""The request side of one HTTP/1.1 connection, sans-IO: `receive` takes bytes as they come and says when a request is whole.
+
+It knows heads, bodies and pipelining; it must not know sockets, clocks, applications, or where large bodies are kept.
+"""
+
+import enum
+from collections.abc import Callable
+from typing import Any, Final
+
+from corral.errors import PeerError
+from corral.http.framing import BodyReader, ChunkedReader, LengthReader
+from corral.http.head import (
+    CHUNKED,
+    PLAIN,
+    FieldNames,
+    Framing,
+    Limits,
+    RequestLine,
+    read_fields,
+    read_framing,
+    read_request_line,
+)
+from corral.http.syntax import END_OF_HEAD, FIELD_BYTES, only_line_ends
+
+# Clients repeat themselves. A connection remembers the block of fields it sent last, if it isn't large, so that the
+# gateway need not read it again; several requests in a row with the same block cost one comparison each.
+LONGEST_REMEMBERED: Final = 2048
+MOST_LINES: Final = 1024
+LONGEST_LINE_KEPT: Final = 256
+_lines: dict[bytes, RequestLine] = {}
+NAMES: Final = FieldNames()
+
+
+class Phase(enum.Enum):
+    HEAD = "a head, or nothing yet"
+    BODY = "a body"
+    WHOLE = "a request stands whole; its answer is due"
+
+
+class Inbound:
+    """Read off it after `receive` has returned True: `line`, `fields`, `framing`, `body()`.
+
+    `fields` starts as a copy of `base`, the keys which all requests of the connection share. While a client repeats its
+    block of fields, `repeated` is true and `fields` is the dict of the first time: copy before you change it.
+    """
+
+    __slots__ = (
+        "base", "block", "buffer", "fields", "framing", "limits", "line", "line_bytes", "phase", "pieces", "prepare",
+        "reader", "received", "repeated", "stream", "version",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        base: dict[str, Any],
+        limits: Limits,
+        prepare: Callable[[dict[str, Any]], None],
+        *,
+        stream: bool = False,
+    ) -> None:
+        self.base = base
+        self.prepare = prepare  # the gateway's work on fields that have just been read, done once for repeated ones
+        self.limits = limits
+        self.stream = stream  # whole means: the head is; the body is fed to `reader` by whoever wants it
+        self.phase = Phase.HEAD
+        self.buffer: bytes | bytearray = b""
+        self.block = b""
+        self.repeated = False
+        self.version = ""
+        self.pieces: list[bytes] = []
+        self.received = 0
+        self.reader: BodyReader | None = None
+        self.line_bytes = b""
+        self.line: RequestLine
+        self.fields: dict[str, Any]
+        self.framing: Framing = PLAIN
+
+    def receive(self, data: bytes) -> bool:
+        """Take `data`; True once a request is whole. Raises PeerError; the connection is of no further use then."""
+        if self.phase is Phase.BODY:
+            return self.receive_body(data)
+        if self.buffer:
+            return self.receive_more_head(data)
+        end = data.find(END_OF_HEAD)
+        if end < 0 or data[0] == 13:
+            return self.receive_more_head(data)
+        return self.read_head(data, end)
+
+    def read_head(self, data: bytes, end: int) -> bool:
+        """A whole head is in data[:end]. This function is most of the parser's cost: 1.2 µs while a client repeats its
+        fields, 2.5 to 4 when they are new."""
+        first_end = data.find(b"\r\n", 0, end + 2)
+        first = data[:first_end]
+        line = _lines.get(first)
+        if line is None:
+            line = self.new_line(first)
+        self.line = line
+        self.line_bytes = first
+        block = data[first_end + 2 : end]
+        if block == self.block and line.version is self.version and line.authority is None:
+            # The second time the gateway's work on the fields is kept as well, see `repeated`.
+            if not self.repeated:
+                self.repeated = True
+                self.read_block(block, line)
+        else:
+            self.repeated = False
+            self.read_block(block, line)
+            if len(block) <= LONGEST_REMEMBERED and line.authority is None:
+                self.block = block
+                self.version = line.version
+        framing = self.framing
+        rest = data[end + 4 :]
+        if framing.length == 0:
+            self.buffer = rest
+            self.phase = Phase.WHOLE
+            return True
+        return self.begin_body(framing, rest)
+
+    def new_line(self, first: bytes) -> RequestLine:
+        if self.limits.line and len(first) > self.limits.line:
+            raise PeerError(414, f"a request line of more than {self.limits.line} bytes")
+        line = read_request_line(first)
+        if len(first) <= LONGEST_LINE_KEPT:
+            if len(_lines) >= MOST_LINES:
+                _lines.clear()  # not an LRU list: a flood of junk costs the others one miss each, not a list's upkeep
+            _lines[first] = line
+        return line
+
+    def read_block(self, block: bytes, line: RequestLine) -> None:
+        self.fields = fields = self.base.copy()
+        if block:
+            read_fields(block, fields, NAMES, self.limits)
+        self.framing = read_framing(fields, line, self.limits)
+        if line.authority is not None:
+            fields["HTTP_HOST"] = line.authority
+        self.prepare(fields)
+
+    def receive_more_head(self, data: bytes) -> bool:
+        """A head that comes in pieces. Refuse as early as can be told: a client that never ends its head learns nothing more."""
+        buffer = self.buffer
+        if not isinstance(buffer, bytearray):
+            self.buffer = buffer = bytearray(buffer)
+        searched = max(0, len(buffer) - 3)
+        buffer += data
+        if buffer.startswith(b"\r\n"):
+            # RFC 9112 §2.2: one empty line before a request is ignored; some clients send it behind a body.
+            del buffer[:2]
+            searched = 0
+        if buffer.startswith((b"\r\n", b"\n")):
+            raise PeerError(400, "empty lines where a request should stand")
+        end = buffer.find(END_OF_HEAD, searched)
+        if end >= 0:
+            whole = bytes(buffer)
+            self.buffer = b""
+            return self.read_head(whole, end)
+        self.check_unfinished(buffer)
+        return False
+
+    def check_unfinished(self, buffer: bytearray) -> None:
+        line_end = buffer.find(b"\r\n")
+        limit = self.limits.line
+        if limit and (len(buffer) - 1 if line_end < 0 else line_end) > limit:
+            raise PeerError(414, f"a request line of more than {limit} bytes")
+        if len(buffer) > self.limits.head:
+            raise PeerError(431, "the head is too large")
+        left = bytes(buffer).translate(None, FIELD_BYTES)
+        if not only_line_ends(left[:-1] if left.endswith(b"\r") else left, len(left) // 2):
+            raise PeerError(400, "a control character in the head, or a line that doesn't end in CRLF")
+
+    def begin_body(self, framing: Framing, rest: bytes) -> bool:
+        length = framing.length
+        if length != CHUNKED and len(rest) >= length and not self.stream:
+            # nearly every form and JSON document comes with its head
+            self.pieces = [rest[:length]]
+            self.received = length
+            self.buffer = rest[length:]
+            self.phase = Phase.WHOLE
+            return True
+        self.reader = ChunkedReader(self.limits.body) if length == CHUNKED else LengthReader(length)
+        self.buffer = b""
+        if self.stream:
+            if rest:
+                self.feed(rest)
+            self.phase = Phase.WHOLE
+            return True
+        self.phase = Phase.BODY
+        return self.receive_body(rest) if rest else False
+
+    def receive_body(self, data: bytes) -> bool:
+        if not self.feed(data):
+            return False
+        self.phase = Phase.WHOLE
+        return True
+
+    def feed(self, data: bytes) -> bool:
+        """Give `data` to the body's reader; its pieces stand in `pieces`. True at the end of the body."""
+        reader = self.reader
+        assert reader is not None, "no body is being read"
+        for piece in reader.feed(data):
+            self.received += len(piece)
+            self.pieces.append(piece)
+        if not reader.done:
+            return False
+        self.buffer = reader.rest
+        self.reader = None
+        return True
+
+    def take(self) -> bytes:
+        """The pieces of body that have come since the last call."""
+        body = self.pieces[0] if len(self.pieces) == 1 else b"".join(self.pieces)
+        self.pieces = []
+        return body
+
+    def next(self) -> bool:
+        """The answer is given: go on to the request behind it, if its bytes are here already. True if it is whole."""
+        self.phase = Phase.HEAD
+        if self.received:
+            self.received = 0
+            self.pieces = []
+        if not self.buffer:
+            return False
+        data, self.buffer = bytes(self.buffer), b""
+        return self.receive(data)
+
+    @property
+    def idle(self) -> bool:
+        """Nothing of a request has come."""
+        return self.phase is Phase.HEAD and not self.buffer

@@ -1,0 +1,165 @@
+"""The head of a response as bytes, each line checked once (RFC 9110 §5.5, §6.6; RFC 9112 §4, §6).
+
+It knows which fields an application may set, and what a status forbids; it must not know who sends the bytes.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from corral.errors import AppError
+from corral.http.head import HTTP_1_1
+from corral.http.syntax import DIGITS, FIELD_BYTES, is_token
+
+REASONS: Final = {
+    400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
+    413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed", 431: "Request Header Fields Too Large",
+    500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable", 505: "HTTP Version Not Supported",
+}  # fmt: skip
+
+# PEP 3333: an application must not set hop-by-hop fields. The first group is the server's own affair and is passed
+# over, as gunicorn does; Connection and Upgrade are heard for what they ask.
+OURS: Final = frozenset(
+    ("connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailers", "transfer-encoding",
+     "upgrade", "server", "date")
+)  # fmt: skip
+# Fields whose values never come twice: remembering their lines would push out those that do.
+ENDLESS: Final = frozenset(
+    ("set-cookie", "etag", "last-modified", "expires", "location", "x-request-id", "traceparent")
+)
+MOST_LINES: Final = 1024
+LONGEST_LINE: Final = 256
+
+Header = tuple[str, str]
+
+
+class Heads:
+    """Writes heads. One for each thread that runs applications: it keeps what the head being written said."""
+
+    __slots__ = ("close", "date", "length", "lengths", "lines", "server", "starts", "upgrade")
+
+    def __init__(self, server: str) -> None:
+        self.server = server
+        self.date = ""
+        self.lines: dict[Header, bytes] = {}
+        self.lengths: dict[Header, tuple[bytes, int]] = {}
+        self.starts: dict[str, bytes] = {}
+        self.length: int | None = None
+        self.close = False
+        self.upgrade = ""
+
+    def set_date(self, date: str) -> None:
+        """`date` is an IMF-fixdate (RFC 9110 §5.6.7); called once a second by whoever has a clock."""
+        self.date = date
+        self.starts.clear()
+
+    def write(self, status: str, headers: Sequence[Header]) -> list[bytes]:
+        """The head's lines, without the one that frames the body and without the empty one.
+
+        Afterwards `length` is the Content-Length that the application gave, `close` whether it asked to close, `upgrade`
+        what it switches to. Raises AppError if a status or a header could break the message.
+        """
+        self.length = None
+        self.close = False
+        self.upgrade = ""
+        lines = self.lines
+        out = [self.starts.get(status) or self.new_start(status)]
+        for header in headers:
+            line = lines.get(header)
+            if line is None:
+                line = self.new_line(header)
+            out.append(line)
+        return out
+
+    def new_start(self, status: str) -> bytes:
+        """Status line, Server and Date."""
+        code, _, reason = status.partition(" ")
+        if len(code) != 3 or not DIGITS.issuperset(code) or not "100" <= code <= "999":
+            raise AppError(f"the status {status!r} doesn't begin with a number of three digits")
+        text = encode(f"HTTP/1.1 {code} {reason}", "status", status)
+        start = b"%b\r\nServer: %b\r\nDate: %b\r\n" % (text, self.server.encode(), self.date.encode())
+        if len(self.starts) < 64:
+            self.starts[status] = start
+        return start
+
+    def new_line(self, header: Header) -> bytes:
+        known = self.lengths.get(header)
+        if known is not None:
+            line, length = known
+            if self.length is not None and self.length != length:
+                raise AppError("two different Content-Length headers")
+            if self.length is not None:
+                return b""
+            self.length = length
+            return line
+        try:
+            name, value = header
+        except (TypeError, ValueError):
+            raise AppError(f"a header must be a tuple of name and value, not {header!r}") from None
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise AppError(f"a header's name and value must be str, not {header!r}")
+        if not is_token(name):
+            raise AppError(f"the header name {name!r} is not a token")
+        text = encode(value.strip(" \t"), "value of header " + name, value)
+        lower = name.lower()
+        if lower == "content-length":
+            return self.new_length(header, text)
+        if lower in OURS:
+            self.hear(lower, value)
+            return b""
+        line = b"%b: %b\r\n" % (name.encode("ascii"), text)
+        if lower not in ENDLESS and len(line) <= LONGEST_LINE:
+            if len(self.lines) >= MOST_LINES:
+                self.lines.clear()
+            self.lines[header] = line
+        return line
+
+    def new_length(self, header: Header, text: bytes) -> bytes:
+        if not text.isdigit() or len(text) > 18:
+            raise AppError(f"Content-Length is {header[1]!r}, which is no number")
+        if len(self.lengths) >= MOST_LINES:
+            self.lengths.clear()
+        self.lengths[header] = (b"Content-Length: %b\r\n" % text, int(text))
+        return self.new_line(header)
+
+    def hear(self, name: str, value: str) -> None:
+        if name == "connection":
+            self.close = self.close or "close" in (option.strip() for option in value.lower().split(","))
+        elif name == "upgrade":
+            self.upgrade = value
+
+
+def encode(text: str, what: str, given: object) -> bytes:
+    """latin-1, without control characters: whatever could start another line is refused, not repaired."""
+    try:
+        raw = text.encode("latin-1")
+    except UnicodeEncodeError:
+        raise AppError(f"the {what} is not latin-1: {given!r}") from None
+    if raw.translate(None, FIELD_BYTES):
+        raise AppError(f"the {what} has a control character: {given!r}")
+    return raw
+
+
+def bodiless(status: str) -> bool:
+    """RFC 9110 §6.4.1: 1xx, 204 and 304 have no content, whatever the application yields."""
+    return status.startswith(("1", "204", "304"))
+
+
+def error_response(
+    status: int, detail: str, date: str, server: str, version: str = HTTP_1_1, *, body: bool = True
+) -> bytes:
+    """A whole response that says what was wrong, and closes the connection."""
+    reason = REASONS.get(status, "Error")
+    page = (
+        f"<html>\n  <head>\n    <title>{reason}</title>\n  </head>\n  <body>\n    <h1><p>{reason}</p></h1>\n"
+        f"    {escape(detail)}\n  </body>\n</html>\n"
+    ).encode("utf-8", "replace")
+    allow = "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n" if status == 405 else ""
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nServer: {server}\r\nDate: {date}\r\n{allow}Connection: close\r\n"
+        f"Content-Type: text/html\r\nContent-Length: {len(page)}\r\n\r\n"
+    ).encode("latin-1")
+    return head + page if body else head
+
+
+def escape(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace('"', "&quot;")
