@@ -1,0 +1,141 @@
+"""What every worker is doing, in memory that the arbiter and its workers share: one row a slot, one writer a cell.
+
+It knows the layout and nothing of what the numbers lead to. A cell is an aligned 64-bit integer, so a reader never sees
+half of a number; two cells of a row are not read at one instant, which is why whoever acts on a reading reads again.
+"""
+
+import mmap
+from dataclasses import dataclass
+from enum import IntEnum
+
+CELLS = 32
+CELL_SIZE = 8
+REQUEST_SIZE = 256
+ROW_SIZE = CELLS * CELL_SIZE + REQUEST_SIZE
+
+# The arbiter's row. 1 while the arbiter sleeps past the next possible time-out: a worker that gets busy and sees it
+# stores 0 and wakes the arbiter. So an idle server makes no wake-ups, and a request that hangs is noticed all the same.
+ASLEEP = 0
+
+CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 256))}
+
+
+class State(IntEnum):
+    """Where the worker of a slot is in its life."""
+
+    FREE = 0
+    BOOTING = 1
+    READY = 2
+    DRAINING = 3
+
+
+class Interface(IntEnum):
+    """What the application turned out to be, once it is loaded."""
+
+    UNKNOWN = 0
+    WSGI = 1
+    ASGI = 2
+
+
+class Cell(IntEnum):
+    """The index of a cell in its row. Instants are monotonic nanoseconds, 0 for "not now"."""
+
+    PID = 0
+    STATE = 1
+    GENERATION = 2
+    BUSY_SINCE = 3
+    REQUESTS = 4
+    ERRORS = 5
+    CONNECTIONS = 6
+    BYTES_OUT = 7
+    STARTED = 8
+    REQUEST_LENGTH = 9
+    DRAIN_SINCE = 10
+    INTERFACE = 11
+
+
+# A slot goes on counting these when its worker is replaced.
+TOTALS = frozenset((Cell.REQUESTS, Cell.ERRORS, Cell.BYTES_OUT))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """One reading of a row."""
+
+    pid: int
+    state: State
+    generation: int
+    busy_since: int
+    requests: int
+    errors: int
+    connections: int
+    bytes_out: int
+    started: int
+    drain_since: int
+    in_flight: str
+
+
+class Row:
+    """One slot's cells, and the line of the request in flight. The worker writes; the arbiter claims and releases."""
+
+    __slots__ = ("cells", "request", "slot")
+
+    def __init__(self, slot: int, memory: memoryview) -> None:
+        self.slot = slot
+        self.cells: memoryview[int] = memory[: CELLS * CELL_SIZE].cast("q")
+        self.request = memory[CELLS * CELL_SIZE :]
+
+    def claim(self, generation: int, now: int) -> None:
+        """Make the row a booting worker's. The arbiter does this before the fork, when nobody else writes."""
+        self.release()
+        cells = self.cells
+        cells[Cell.GENERATION] = generation
+        cells[Cell.STARTED] = now
+        cells[Cell.STATE] = State.BOOTING
+
+    def release(self) -> None:
+        """Clear what the last worker left, apart from the totals."""
+        for cell in Cell:
+            if cell not in TOTALS:
+                self.cells[cell] = 0
+
+    def in_flight(self) -> str:
+        """The request line being served, on one line whatever the client sent; empty between requests."""
+        length = min(max(self.cells[Cell.REQUEST_LENGTH], 0), REQUEST_SIZE)
+        return bytes(self.request[:length]).decode("latin-1").translate(CONTROL)
+
+    def snapshot(self) -> Snapshot:
+        cells = self.cells
+        return Snapshot(
+            pid=cells[Cell.PID],
+            state=State(cells[Cell.STATE]),
+            generation=cells[Cell.GENERATION],
+            busy_since=cells[Cell.BUSY_SINCE],
+            requests=cells[Cell.REQUESTS],
+            errors=cells[Cell.ERRORS],
+            connections=cells[Cell.CONNECTIONS],
+            bytes_out=cells[Cell.BYTES_OUT],
+            started=cells[Cell.STARTED],
+            drain_since=cells[Cell.DRAIN_SINCE],
+            in_flight=self.in_flight(),
+        )
+
+
+class Scoreboard:
+    """The arbiter's row and one for each slot, in one anonymous mapping that forked children inherit.
+
+    Pages that no worker touches cost nothing, so there are many more slots than a server usually has workers: a reload
+    needs spare ones.
+    """
+
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
+        memory = memoryview(mmap.mmap(-1, (slots + 1) * ROW_SIZE))
+        self.arbiter: memoryview[int] = memory[: CELLS * CELL_SIZE].cast("q")
+        self._memory = memory
+
+    def row(self, slot: int) -> Row:
+        if not 0 <= slot < self.slots:
+            raise IndexError(f"slot {slot} of {self.slots}")
+        start = (slot + 1) * ROW_SIZE
+        return Row(slot, self._memory[start : start + ROW_SIZE])
