@@ -1,0 +1,72 @@
+"""Takes connections from a listener. It knows how many at a time, and what to do when the process has no descriptor left."""
+
+import errno
+import os
+from collections.abc import Callable
+from typing import Final
+
+from corral.net.connection import Connection, Origin
+from corral.net.listener import Listener
+from corral.net.reactor import EXCLUSIVE, NEVER, READ, monotonic
+
+OUT_OF_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
+PAUSE: Final = 0.5  # seconds without accepting, when there is no room
+
+
+class Acceptor:
+    """`burst` connections are taken a wake-up: one where siblings could serve the next, more where there are none."""
+
+    __slots__ = ("_accept", "burst", "complain", "due", "listener", "origin", "paused")
+
+    def __init__(self, listener: Listener, origin: Origin, burst: int, complain: Callable[[OSError], None]) -> None:
+        self.listener = listener
+        self.origin = origin
+        self.burst = burst
+        self.complain = complain
+        self.due = NEVER
+        self.paused = False
+        # socket.accept makes a socket object, 2 µs more: a connection needs nothing but the descriptor.
+        self._accept = listener.socket._accept  # type: ignore[attr-defined]
+
+    def open(self) -> None:
+        self.origin.service.reactor.add(self.listener.fileno(), self, READ | EXCLUSIVE)
+
+    def ready(self, _: int) -> None:
+        for _ in range(self.burst):
+            if not self.accept_one():
+                return
+
+    def accept_one(self) -> bool:
+        try:
+            fd, peer = self._accept()
+        except BlockingIOError:
+            return False
+        except OSError as error:
+            if error.errno in OUT_OF_ROOM:
+                self.pause(error)
+                return False
+            return True  # that client has left already, or a firewall said no: the next one is another story
+        os.set_blocking(fd, False)
+        # Where requests come one a connection the first bytes are usually here: no need to ask epoll.
+        Connection(fd, peer, self.origin).ready(READ)
+        return True
+
+    def pause(self, error: OSError) -> None:
+        """Level-triggered epoll would report the waiting client again at once, for ever: look away for a moment."""
+        self.complain(error)
+        reactor = self.origin.service.reactor
+        reactor.remove(self.listener.fileno())
+        self.paused = True
+        reactor.later(self, monotonic() + PAUSE)
+
+    def expire(self, now: float) -> None:
+        self.due = NEVER
+        self.paused = False
+        self.open()
+
+    def close(self) -> None:
+        reactor = self.origin.service.reactor
+        if self.paused:
+            reactor.cancel(self)
+        else:
+            reactor.remove(self.listener.fileno())

@@ -1,0 +1,117 @@
+"""What a slow reader hasn't taken yet: bytes in memory, then in a temporary file, and files that the kernel sends.
+
+It knows file descriptors and nothing of HTTP. So an application that answers faster than its client reads is never held
+up, and what it yields is never piled up in memory.
+"""
+
+import os
+from collections import deque
+from typing import Final
+
+IN_MEMORY: Final = 1 << 20
+SENDFILE_MOST: Final = 1 << 30
+
+
+def open_spool() -> int:
+    """A nameless temporary file, open for reading and writing. Raises OSError."""
+    directory = os.environ.get("TMPDIR", "/tmp")
+    flag = getattr(os, "O_TMPFILE", 0)
+    if flag:
+        try:
+            return os.open(directory, flag | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError:
+            pass  # not every file system has it
+    import tempfile  # lazily: 1 MiB of modules that most systems never need
+
+    fd, path = tempfile.mkstemp(prefix="corral-")
+    os.unlink(path)
+    return fd
+
+
+class Region:
+    """`count` bytes of an open file from `offset` on; the descriptor is the region's own."""
+
+    __slots__ = ("count", "fd", "offset")
+
+    def __init__(self, fd: int, offset: int, count: int) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.count = count
+
+    def send(self, to: int) -> bool:
+        """Send as much as `to` takes; True when all is gone. Raises OSError, also if the file has shrunk."""
+        while self.count:
+            sent = os.sendfile(to, self.fd, self.offset, min(self.count, SENDFILE_MOST))
+            if sent == 0:
+                raise OSError("the file became shorter while it was sent")
+            self.offset += sent
+            self.count -= sent
+        return True
+
+
+class Outbound:
+    """A queue for one connection. `gone` counts bytes that left, for the deadline's minimum rate."""
+
+    __slots__ = ("gone", "in_memory", "items", "spool")
+
+    def __init__(self) -> None:
+        self.items: deque[memoryview | Region] = deque()
+        self.in_memory = 0
+        self.gone = 0
+        self.spool: Region | None = None
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Raises OSError if the temporary file can't grow."""
+        if self.spool is None and self.in_memory + len(data) > IN_MEMORY and self.items:
+            self.spool = Region(open_spool(), 0, 0)
+            self.items.append(self.spool)
+        if self.spool is not None and self.spool is self.items[-1]:
+            view = memoryview(data)
+            while view:
+                written = os.pwrite(self.spool.fd, view, self.spool.offset + self.spool.count)
+                self.spool.count += written
+                view = view[written:]
+        else:
+            self.items.append(memoryview(data))
+            self.in_memory += len(data)
+
+    def append_file(self, region: Region) -> None:
+        self.items.append(region)
+        self.spool = None  # what comes behind the file can't go into a spool before it
+
+    def flush(self, to: int) -> bool:
+        """Send what `to` takes; True when nothing is left. Raises OSError if the reader is gone."""
+        items = self.items
+        while items:
+            item = items[0]
+            try:
+                if isinstance(item, Region):
+                    before = item.count
+                    try:
+                        item.send(to)
+                    finally:
+                        self.gone += before - item.count
+                    self.drop(item)
+                else:
+                    sent = os.write(to, item)
+                    self.gone += sent
+                    self.in_memory -= sent
+                    if sent < len(item):
+                        items[0] = item[sent:]
+                        continue
+                items.popleft()
+            except BlockingIOError:
+                return False
+        return True
+
+    def drop(self, region: Region) -> None:
+        os.close(region.fd)
+        region.fd = -1
+        if region is self.spool:
+            self.spool = None
+
+    def close(self) -> None:
+        for item in self.items:
+            if isinstance(item, Region) and item.fd >= 0:
+                self.drop(item)
+        self.items.clear()

@@ -1,0 +1,109 @@
+"""One thread, one loop: the application runs between two polls. A slow or silent client costs nothing but its descriptor.
+
+It knows how listeners, connections and the worker meet; it must not know HTTP.
+"""
+
+import os
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from corral import SOFTWARE
+from corral.gateway.wsgi import Errors, Trust, base_environ, cgi_keys, early_hints, prepare_plain, prepare_trusted
+from corral.net.acceptor import Acceptor
+from corral.net.connection import Connection, Flushing, Lingering, Origin
+from corral.net.listener import Listener
+from corral.net.trust import truster
+
+if TYPE_CHECKING:
+    from corral.worker.worker import Worker
+
+BURST = 8  # connections accepted a wake-up, where no sibling could take them
+FIRST_REQUEST = 1.0  # seconds that a leaving worker waits for the first request of a connection it has accepted
+
+
+def serve(worker: "Worker") -> None:
+    acceptors = [
+        Acceptor(listener, origin(worker, listener), 1 if worker.config.workers > 1 else BURST, complainer(worker))
+        for listener in worker.listeners
+    ]
+    for acceptor in acceptors:
+        acceptor.open()
+    reactor = worker.reactor
+    handlers = reactor.handlers
+    while worker.accepting:
+        for fd, events in reactor.wait():
+            handler = handlers.get(fd)
+            if handler is not None:
+                handler.ready(events)
+        worker.settle()
+    drain(worker, acceptors)
+
+
+def drain(worker: "Worker", acceptors: list[Acceptor]) -> None:
+    """Take what waits in the accept queue, finish what has begun, then let go of the silent ones."""
+    for acceptor in acceptors:
+        while not acceptor.paused and acceptor.accept_one():
+            pass
+        acceptor.close()
+        acceptor.listener.close()
+    reactor = worker.reactor
+    now = time.monotonic()
+    for handler in list(reactor.handlers.values()):
+        if isinstance(handler, Connection):
+            retire(handler, now)
+    while worker.connections and time.monotonic() < worker.stop_at:
+        reactor.wake_at = min(reactor.wake_at, worker.stop_at)
+        for fd, events in reactor.wait():
+            ready = reactor.handlers.get(fd)
+            if ready is not None:
+                ready.ready(events)
+        worker.settle()
+    for left in list(reactor.handlers.values()):
+        if isinstance(left, Connection):
+            left.close()
+        elif isinstance(left, Flushing | Lingering):
+            left.connection.close()
+    worker.settle()
+
+
+def retire(connection: Connection, now: float) -> None:
+    """An idle connection may have a request on its way: look once more before closing it."""
+    if connection.reading is None:
+        connection.ready(0)
+        if connection.fd >= 0 and connection.reading is None:
+            connection.close()
+    elif connection.inbound.idle:
+        connection.due = min(connection.due, now + FIRST_REQUEST)
+
+
+def origin(worker: "Worker", listener: Listener) -> Origin:
+    config = worker.config
+    trust = Trust(
+        cgi_keys(config.secure_scheme_headers), tuple(config.forwarder_headers), config.header_map,
+        os.environ.get("SCRIPT_NAME", ""),
+    )  # fmt: skip
+    base = base_environ(
+        server=listener.name,
+        software=SOFTWARE,
+        multithread=False,
+        multiprocess=config.workers > 1,
+        script_name=trust.script_name,
+        errors=Errors(),
+    )
+    base["wsgi.early_hints"] = early_hints(worker.exchange)
+    return Origin(
+        worker,
+        base,
+        truster(config.forwarded_allow_ips),
+        lambda fields: prepare_plain(fields, trust),
+        lambda fields: prepare_trusted(fields, trust),
+        local=not listener.name[0],
+    )
+
+
+def complainer(worker: "Worker") -> Callable[[OSError], None]:
+    def complain(error: OSError) -> None:
+        worker.log.error("Can't accept a connection: %s; trying again in a moment", error.strerror)
+
+    return complain

@@ -1,0 +1,283 @@
+"""The life of a worker process: boot, serve, drain, exit; and the one place where each request ends, `account`.
+
+It knows its row of the scoreboard, its signals and its logs. How requests meet the application is the loop's affair
+(worker.sync); who lives and who is killed is the arbiter's.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from typing import Any
+
+from corral.app import Application
+from corral.config.settings import Config
+from corral.errors import EXIT_APP, EXIT_BOOT, AppLoadError, PeerError
+from corral.gateway.exchange import Exchange
+from corral.gateway.wsgi import App, Environ
+from corral.http.head import Limits
+from corral.http.response import Heads
+from corral.net.connection import Timeouts
+from corral.net.listener import Listener
+from corral.net.reactor import NEVER, Reactor
+from corral.report.access import AccessLog
+from corral.report.log import Log
+from corral.shared.scoreboard import ASLEEP, REQUEST_SIZE, Cell, Interface, Row, Scoreboard, State
+from corral.shared.wakeup import Wakeup
+from corral.worker import sync
+
+SERVER = "corral"
+# Plain integers: looking a member up in its enumeration costs 0.1 µs, on each request.
+BUSY_SINCE = int(Cell.BUSY_SINCE)
+REQUEST_LENGTH = int(Cell.REQUEST_LENGTH)
+
+GRACEFUL = (signal.SIGTERM,)
+QUICK = (signal.SIGINT, signal.SIGQUIT)
+REOPEN = (signal.SIGUSR1,)
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+monotonic_ns = time.monotonic_ns
+
+
+def http_date(epoch: float) -> str:
+    """IMF-fixdate (RFC 9110 §5.6.7), whatever the locale."""
+    year, month, day, hour, minute, second, weekday, _, _ = time.gmtime(epoch)
+    return f"{WEEKDAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
+
+
+class Worker:
+    """What runs in the child. A connection sees it as its Service."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        log: Log,
+        access: AccessLog | None,
+        listeners: list[Listener],
+        row: Row,
+        board: Scoreboard,
+        lifeline: int,
+        wake_arbiter: Callable[[], None],
+        age: int,
+    ) -> None:
+        self.config = config
+        self.log = log
+        self.access = access
+        self.listeners = listeners
+        self.row = row
+        self.cells = row.cells
+        self.request = row.request
+        self.arbiter_row = board.arbiter
+        self.wake_arbiter = wake_arbiter
+        self.lifeline = lifeline
+        self.age = age
+        self.pid = os.getpid()
+        self.app: App
+        self.reactor = Reactor()
+        self.wakeup = Wakeup()
+        self.heads = Heads(SERVER)
+        self.exchange = Exchange(self.heads)
+        self.limits = Limits(
+            config.limit_request_line, config.limit_request_fields, config.limit_request_field_size,
+            config.limit_request_body,
+        )  # fmt: skip
+        self.timeouts = Timeouts(
+            config.header_timeout, config.body_timeout, config.write_timeout, config.keepalive, config.min_rate
+        )
+        self.request_memory = config.request_memory
+        self.buffering = config.request_buffering
+        self.sendfile = config.sendfile
+        self.accepting = True
+        self.stop_at = NEVER  # the end of the drain
+        self.connections = 0
+        self.requests = 0
+        self.errors = 0
+        self.bytes_out = 0
+        self.next_date_ns = 0
+
+    # -- life
+
+    def boot(self, load: Callable[[], Application]) -> int:
+        """Load the application. 0, or the exit code that tells the arbiter why there is none."""
+        try:
+            application = load()
+        except AppLoadError as error:
+            self.log.error("%s", error)
+            return EXIT_APP
+        except Exception:
+            self.log.exception("Exception in worker process")
+            return EXIT_BOOT
+        if application.interface != "wsgi":
+            self.log.error("%s is an ASGI application; this version serves WSGI", application.uri)
+            return EXIT_APP
+        self.app = application.callable
+        self.cells[Cell.INTERFACE] = Interface.WSGI
+        return 0
+
+    def run(self) -> int:
+        self.cells[Cell.STATE] = State.READY
+        self.wake_arbiter()
+        sync.serve(self)
+        return 0
+
+    def watch(self) -> None:
+        """From here on signals are bytes in a pipe, read between requests."""
+        self.wakeup.watch_signals((*GRACEFUL, *QUICK, *REOPEN))
+        for inherited in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH):
+            # These are the arbiter's. A signal to the whole process group must not kill workers.
+            signal.signal(inherited, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGABRT, signal.SIG_DFL)
+        self.reactor.add(self.wakeup.fileno(), Orders(self))
+        self.reactor.add(self.lifeline, Lifeline(self))
+
+    def reopen_logs(self) -> None:
+        self.log.reopen_files()
+        if self.access is not None:
+            self.access.reopen()
+
+    def leave(self) -> None:
+        """Stop accepting; finish what has begun, within graceful_timeout."""
+        if not self.accepting:
+            return
+        self.accepting = False
+        self.cells[Cell.STATE] = State.DRAINING
+        self.cells[Cell.DRAIN_SINCE] = monotonic_ns()
+        self.stop_at = time.monotonic() + self.config.graceful_timeout
+        self.wake_arbiter()
+
+    # -- what a connection asks of its Service
+
+    def begin(self, line: bytes) -> float:
+        """A request starts: note it where the arbiter sees it, though this process may hang in a moment. 0.5 µs."""
+        now = monotonic_ns()
+        if now >= self.next_date_ns:
+            self.tick(now)
+        cells = self.cells
+        length = len(line)
+        if length > REQUEST_SIZE:
+            line = line[:REQUEST_SIZE]
+            length = REQUEST_SIZE
+        self.request[:length] = line
+        cells[REQUEST_LENGTH] = length
+        cells[BUSY_SINCE] = now
+        if self.arbiter_row[ASLEEP]:
+            self.arbiter_row[ASLEEP] = 0
+            self.wake_arbiter()
+        return now * 1e-9
+
+    def tick(self, now: int) -> None:
+        """Once a second, while there are requests."""
+        epoch = time.time()
+        self.heads.set_date(http_date(epoch))
+        self.next_date_ns = now + 1_000_000_000 - int(epoch % 1 * 1e9)
+
+    def account(self, environ: Environ, exchange: Exchange, seconds: float) -> None:
+        """Where every request ends that reached the application."""
+        self.requests += 1
+        self.bytes_out += exchange.sent
+        if self.access is not None:
+            self.access.request(environ, exchange.status, exchange.headers, exchange.sent, seconds, time.time())
+        if exchange.surplus or exchange.left:
+            self.warn_of_length(environ, exchange)
+
+    def warn_of_length(self, environ: Environ, exchange: Exchange) -> None:
+        if exchange.surplus:
+            self.log.warning("%s: the body was longer than its Content-Length and was cut", describe(environ))
+        elif exchange.left and not exchange.head_only and not exchange.keep_alive:
+            self.log.warning(
+                "%s: the body was %d bytes shorter than its Content-Length, or the client left; connection closed",
+                describe(environ), exchange.left,
+            )  # fmt: skip
+
+    def failed(self, environ: Environ, error: BaseException) -> None:
+        """The application raised."""
+        self.errors += 1
+        self.log.error("Error handling request %s", describe(environ), exc_info=error)
+        if not isinstance(error, Exception):
+            self.log.error("%s in the application: this worker leaves", type(error).__name__)
+            self.leave()
+
+    def refused(self, environ: Environ, error: PeerError) -> None:
+        """A request that never reaches the application."""
+        self.errors += 1
+        now = monotonic_ns()
+        if now >= self.next_date_ns:
+            self.tick(now)
+        self.log.warning("Invalid request from ip=%s: %d, %s", environ.get("REMOTE_ADDR") or "-", error.status, error.detail)
+        if self.access is not None:
+            self.access.request(environ, f"{error.status} -", (), 0, 0.0, time.time())
+
+    # -- once a pass of the loop
+
+    def settle(self) -> None:
+        """Before the next sleep: nobody is being served, and what was counted and logged is where others see it."""
+        cells = self.cells
+        if cells[BUSY_SINCE]:
+            cells[BUSY_SINCE] = 0
+            cells[REQUEST_LENGTH] = 0
+            cells[Cell.REQUESTS] += self.requests
+            cells[Cell.BYTES_OUT] += self.bytes_out
+            self.requests = self.bytes_out = 0
+        if self.errors:
+            cells[Cell.ERRORS] += self.errors
+            self.errors = 0
+        cells[Cell.CONNECTIONS] = self.connections
+        if self.access is not None:
+            self.access.flush()
+
+
+class Orders:
+    """Signals, as the reactor delivers them."""
+
+    due = NEVER
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def ready(self, _: int) -> None:
+        for signum in self.worker.wakeup.drain():
+            if signum in QUICK:
+                raise SystemExit(0)
+            if signum in GRACEFUL:
+                self.worker.leave()
+            elif signum in REOPEN:
+                self.worker.reopen_logs()
+
+    def expire(self, now: float) -> None:
+        pass
+
+
+class Lifeline:
+    """End of file on a pipe that only the arbiter holds open: it is dead, and nobody will wait for this process."""
+
+    due = NEVER
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    def ready(self, _: int) -> None:
+        self.worker.reactor.remove(self.worker.lifeline)
+        if self.worker.accepting:
+            self.worker.log.info("The arbiter is gone, worker (pid: %d) leaves", self.worker.pid)
+            self.worker.leave()
+
+    def expire(self, now: float) -> None:
+        pass
+
+
+def describe(environ: Environ) -> str:
+    return f"{environ.get('REQUEST_METHOD', '-')} {environ.get('RAW_URI', '-')}"
+
+
+def run_worker(*, load: Callable[[], Application], **parts: Any) -> int:
+    """The child's whole life, from the fork to its exit code: 0, EXIT_BOOT, EXIT_APP."""
+    worker = Worker(**parts)
+    worker.log.info("Booting worker with pid: %d", worker.pid)
+    worker.watch()
+    code = worker.boot(load)
+    if code == 0:
+        code = worker.run()
+    worker.log.info("Worker exiting (pid: %d)", worker.pid)
+    return code
