@@ -56,6 +56,10 @@ class Wakeup:
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._watching = True
 
+    def close_reader(self) -> None:
+        """In a forked child, which only ever pokes: its parent is the one that waits."""
+        os.close(self._reader)
+
     def close(self) -> None:
         if self._watching:
             signal.set_wakeup_fd(-1)

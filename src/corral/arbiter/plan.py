@@ -1,0 +1,207 @@
+"""What should happen to the workers, and when: a pure function from what is known to what is to be done.
+
+It touches no clock, no signal and no process. Each rule yields pairs (instant, action); those that are due are the
+plan, and the earliest of the others is how long the arbiter may sleep. So a rule can't forget to ask for its wake-up.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from corral.arbiter.pool import Handle, Reason
+from corral.shared.scoreboard import State
+
+SECOND = 1_000_000_000
+
+# A request that seems to have hung gets a second look. After a freeze of the whole machine or container every request
+# in flight looks hung, at once and wrongly; a worker that runs again finishes it in the meantime.
+SECOND_LOOK = SECOND // 10
+# From SIGABRT to SIGKILL: time for `worker_abort` and for a last log line, as with gunicorn.
+ABORT_GRACE = SECOND
+# A worker ends its own drain at graceful_timeout and closes its connections properly; it is killed only past that.
+DRAIN_GRACE = SECOND // 2
+QUICK_TIMEOUT = 2 * SECOND
+LONGEST_BACKOFF = 30 * SECOND
+# A worker that dies this soon after it got ready is a crash loop in the making.
+YOUNG = SECOND
+
+
+class Stop(Enum):
+    GRACEFUL = "graceful"
+    QUICK = "quick"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Want:
+    """The state to approach. Durations and instants are nanoseconds, a duration of 0 is off."""
+
+    workers: int
+    generation: int
+    proven: bool  # a worker of this generation was ready once
+    failed: bool  # its boot failed, and it isn't proven
+    slots: int
+    fallback: "Want | None" = None  # an older generation that works, to go back to while this one isn't proven
+    not_before: int = 0  # no boot before this instant: back-off
+    timeout: int = 30 * SECOND
+    boot_timeout: int = 300 * SECOND
+    graceful_timeout: int = 30 * SECOND
+    stop: Stop | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spawn:
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retire:
+    """SIGTERM: finish what you have and leave."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quit:
+    """SIGQUIT: leave now."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Remember that this request is overdue, and look again soon."""
+
+    pid: int
+    busy_since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Abort:
+    """SIGABRT. For a time-out, only if the worker is still on the request that began at `busy_since`."""
+
+    pid: int
+    reason: Reason
+    busy_since: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """SIGKILL."""
+
+    pid: int
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Abandon:
+    """Give this generation up and go back to the one before."""
+
+    generation: int
+
+
+Action = Spawn | Retire | Quit | Suspect | Abort | Kill | Abandon
+Agenda = Iterator[tuple[int, Action]]
+
+
+def plan(handles: Collection[Handle], want: Want, now: int) -> tuple[list[Action], int | None]:
+    """What is due, and the next instant at which something will be unless a worker changes; None for never."""
+    due: list[Action] = []
+    deadline: int | None = None
+    for instant, action in agenda(handles, want, now):
+        if instant <= now:
+            due.append(action)
+        elif deadline is None or instant < deadline:
+            deadline = instant
+    return due, deadline
+
+
+def agenda(handles: Collection[Handle], want: Want, now: int) -> Agenda:
+    for handle in handles:
+        yield from overdue(handle, want)
+    if want.stop is not None:
+        yield from stopping(handles, want.stop, now)
+    elif want.failed and want.fallback is not None:
+        yield now, Abandon(want.generation)
+    else:
+        staying = [handle for handle in handles if handle.staying]
+        yield from retiring(staying, want, now)
+        yield from booting(staying, len(handles), want, now)
+
+
+def overdue(handle: Handle, want: Want) -> Agenda:
+    """A worker that boots, serves or leaves for too long."""
+    pid = handle.pid
+    if handle.killed_at:
+        return
+    if handle.aborted_at:
+        yield handle.aborted_at + ABORT_GRACE, Kill(pid, handle.reason or Reason.TIMEOUT)
+        return
+    if handle.quit_at:
+        yield handle.quit_at + min(want.graceful_timeout, QUICK_TIMEOUT), Kill(pid, Reason.QUICK)
+    elif handle.leaving_since:
+        yield handle.leaving_since + want.graceful_timeout + DRAIN_GRACE, Kill(pid, Reason.GRACEFUL)
+    elif handle.state is State.BOOTING and want.boot_timeout:
+        yield handle.born + want.boot_timeout, Abort(pid, Reason.BOOT)
+    if handle.busy_since and want.timeout:
+        if handle.suspected_busy == handle.busy_since:
+            yield handle.suspected_at + SECOND_LOOK, Abort(pid, Reason.TIMEOUT, handle.busy_since)
+        else:
+            yield handle.busy_since + want.timeout, Suspect(pid, handle.busy_since)
+
+
+def stopping(handles: Collection[Handle], stop: Stop, now: int) -> Agenda:
+    for handle in handles:
+        if stop is Stop.QUICK and not handle.quit_at:
+            yield now, Quit(handle.pid)
+        elif stop is Stop.GRACEFUL and not handle.told:
+            yield now, Retire(handle.pid)
+
+
+def booting(staying: list[Handle], alive: int, want: Want, now: int) -> Agenda:
+    """One worker first; when it has shown that its generation works, the rest, few more than `workers` at a time."""
+    fresh, old = split(staying, want.generation)
+    missing = want.workers - len(fresh)
+    if not want.proven:
+        missing = min(missing, 1 - len(fresh))
+        if want.fallback is not None:
+            # Until then the generation that serves is kept up, for the new one may take minutes and then fail.
+            yield from booting(old, alive + 1, want.fallback, now)
+    elif old:
+        missing = min(missing, want.workers + surge(want.workers) - len(staying))
+    for _ in range(min(missing, want.slots - alive)):
+        yield max(now, want.not_before), Spawn(want.generation)
+
+
+def surge(workers: int) -> int:
+    """How many workers a reload may have above `workers`: one by one takes long, all at once takes twice the memory."""
+    return max(1, workers // 4)
+
+
+def retiring(staying: list[Handle], want: Want, now: int) -> Agenda:
+    """Who is too many: those that never became ready, then the oldest; never so that fewer than `workers` serve."""
+    fresh, old = split(staying, want.generation)
+    if not want.proven and want.fallback is not None:
+        # A second reload has overtaken the first, whose boots lead to nothing now.
+        _, overtaken = split(old, want.fallback.generation)
+        for handle in overtaken:
+            if not handle.ready:
+                yield now, Retire(handle.pid)
+        return
+    unready = [handle for handle in fresh if not handle.ready]
+    excess = min(max(len(fresh) - want.workers, 0), len(unready))
+    unready = unready[len(unready) - excess :] + [handle for handle in old if not handle.ready]
+    ready = [handle for handle in (*old, *fresh) if handle.ready]
+    surplus = max(len(ready) - want.workers, 0)
+    for handle in (*unready, *ready[:surplus]):
+        yield now, Retire(handle.pid)
+
+
+def split(handles: list[Handle], generation: int) -> tuple[list[Handle], list[Handle]]:
+    """Those of a generation and the others, each from the oldest to the youngest."""
+    fresh = [handle for handle in handles if handle.generation == generation]
+    return fresh, [handle for handle in handles if handle.generation != generation]
+
+
+def backoff(failures: int) -> int:
+    """How long to wait after so many failed boots in a row: 1 s, 2, 4, ... 30."""
+    return min(SECOND << min(failures - 1, 10), LONGEST_BACKOFF) if failures > 0 else 0

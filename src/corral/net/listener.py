@@ -1,0 +1,317 @@
+"""The listening sockets: from the text of `bind`, or from a supervisor's file descriptors, to sockets that accept.
+
+It knows addresses, unix socket files and who else has a port. It must not know what is spoken on the connections.
+"""
+
+import errno
+import os
+import socket
+import stat
+from collections.abc import Iterable, Iterator, MutableMapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from corral.config.settings import Config
+from corral.errors import ConfigError
+from corral.shared import process
+
+DEFAULT_PORT = 8000
+FIRST_INHERITED = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
+LISTENING = "0A"  # the state column of /proc/net/tcp
+
+
+class AddressInUse(ConfigError):
+    """Somebody listens there already; a predecessor that is still stopping is worth a second try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One parsed `bind`: exactly one of host, path and descriptor says where."""
+
+    text: str
+    host: str | None = None
+    port: int = 0
+    path: str | None = None
+    descriptor: int | None = None
+
+
+def parse_address(text: str) -> Address:
+    """gunicorn's forms: HOST, HOST:PORT, :PORT, [V6]:PORT, tcp://..., unix:PATH, unix://PATH, fd://N."""
+    if text.startswith("unix:"):
+        path = text.removeprefix("unix:").removeprefix("//")
+        if not path:
+            raise ConfigError(f"bind {text!r}: no path; write unix:/run/app.sock")
+        return Address(text, path=path)
+    if text.startswith("fd://"):
+        number = text.removeprefix("fd://")
+        if not number.isdecimal():
+            raise ConfigError(f"bind {text!r}: {number!r} is not a file descriptor; write fd://3")
+        return Address(text, descriptor=int(number))
+    host, port = split_port(text, text.removeprefix("tcp://"))
+    return Address(text, host=host or "0.0.0.0", port=port)
+
+
+def split_port(text: str, netloc: str) -> tuple[str, int]:
+    if netloc.isdecimal():
+        raise ConfigError(f"bind {text!r}: write 127.0.0.1:{netloc}, or :{netloc} for every address of this machine")
+    if netloc.startswith("["):
+        host, bracket, rest = netloc[1:].partition("]")
+        if not bracket or (rest and not rest.startswith(":")):
+            raise ConfigError(f"bind {text!r}: write [ADDRESS]:PORT")
+        port = rest[1:] or str(DEFAULT_PORT)
+    elif netloc.count(":") > 1:
+        raise ConfigError(f"bind {text!r}: an IPv6 address stands in brackets; write [::1]:{DEFAULT_PORT}")
+    else:
+        host, _, port = netloc.partition(":")
+        port = port or str(DEFAULT_PORT)
+    if not port.isdecimal() or not port.isascii() or int(port) > 65535:
+        raise ConfigError(f"bind {text!r}: {port!r} is not a port; a port is a number from 0 to 65535")
+    return host, int(port)
+
+
+class Listener:
+    """One bound socket, listening unless each worker is to open its own (`reuse_port`)."""
+
+    __slots__ = ("_identity", "_reuse_port", "address", "family", "label", "name", "socket")
+
+    def __init__(self, sock: socket.socket, address: Address, *, reuse_port: bool = False) -> None:
+        self.socket = sock
+        self.address = address
+        self.family = sock.family
+        self._reuse_port = reuse_port
+        self._identity: tuple[int, int] | None = None
+        sock.setblocking(False)
+        where = sock.getsockname()
+        if sock.family in (socket.AF_INET, socket.AF_INET6):
+            # Accepted sockets inherit it on Linux, which saves a system call a connection.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self.name = (where[0], str(where[1]))
+            self.label = f"http://[{where[0]}]:{where[1]}" if ":" in where[0] else f"http://{where[0]}:{where[1]}"
+        else:
+            self.name = ("", "")
+            self.label = f"unix:{os.fsdecode(where)}"
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def own(self, backlog: int) -> "Listener":
+        """What a worker accepts from: with `reuse_port` a new socket in this one's group, otherwise this one."""
+        if not self._reuse_port:
+            return self
+        where = self.socket.getsockname()
+        sock = bind_tcp(self.family, where, reuse_port=True)
+        sock.listen(backlog)
+        self.close()
+        return Listener(sock, self.address)
+
+    def claim_path(self) -> None:
+        """Remember which file is ours, so that `unlink` never removes a successor's."""
+        if self.address.path is not None:
+            status = os.stat(self.address.path)
+            self._identity = (status.st_dev, status.st_ino)
+
+    def unlink(self) -> None:
+        """Remove the unix socket's file, if this process made it and it is still the same file."""
+        if self._identity is None or self.address.path is None:
+            return
+        with suppress(OSError):
+            status = os.stat(self.address.path)
+            if (status.st_dev, status.st_ino) == self._identity:
+                os.unlink(self.address.path)
+        self._identity = None
+
+
+def open_listeners(config: Config, environ: MutableMapping[str, str]) -> list[Listener]:
+    """Every listener that `bind` asks for; what a supervisor passed in LISTEN_FDS replaces `bind`, as with gunicorn."""
+    addresses = inherited(environ) or [parse_address(text) for text in config.bind]
+    return list(open_all(addresses, config))
+
+
+def inherited(environ: MutableMapping[str, str]) -> list[Address]:
+    """The descriptors of sd_listen_fds(3). The variables go, so that no child takes them for its own."""
+    pid, count = environ.get("LISTEN_PID"), environ.get("LISTEN_FDS")
+    if pid != str(os.getpid()) or count is None or not count.isdecimal():
+        return []
+    for name in ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"):
+        environ.pop(name, None)
+    numbers = range(FIRST_INHERITED, FIRST_INHERITED + int(count))
+    return [Address(f"fd://{number}", descriptor=number) for number in numbers]
+
+
+def open_all(addresses: Iterable[Address], config: Config) -> Iterator[Listener]:
+    """All or nothing: when one can't be opened, those before it leave no trace."""
+    addresses = list(addresses)
+    ipv4_ports = {address.port for address in addresses if address.host and ":" not in address.host}
+    opened: list[Listener] = []
+    try:
+        for address in addresses:
+            opened.append(open_one(address, config, v6only=address.port in ipv4_ports))
+    except BaseException:
+        for listener in opened:
+            listener.unlink()
+            listener.close()
+        raise
+    yield from opened
+
+
+def open_one(address: Address, config: Config, *, v6only: bool = False) -> Listener:
+    if address.descriptor is not None:
+        return adopt(address, address.descriptor)
+    if address.path is not None:
+        return open_unix(address, address.path, config)
+    return open_tcp(address, config, v6only=v6only)
+
+
+def adopt(address: Address, descriptor: int) -> Listener:
+    try:
+        sock = socket.socket(fileno=descriptor)
+        listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+    except OSError as error:
+        raise ConfigError(
+            f"bind {address.text!r}: descriptor {descriptor} is not a socket ({error.strerror})"
+        ) from None
+    if not listens:
+        sock.detach()
+        raise ConfigError(f"bind {address.text!r}: descriptor {descriptor} is a socket, but it doesn't listen")
+    sock.set_inheritable(False)
+    return Listener(sock, address)
+
+
+def open_tcp(address: Address, config: Config, *, v6only: bool) -> Listener:
+    family, where = resolve(address)
+    try:
+        # `v6only`: [::]:80 beside 0.0.0.0:80 would otherwise find its IPv4 half taken, by us.
+        sock = bind_tcp(family, where, reuse_port=config.reuse_port, v6only=v6only and family == socket.AF_INET6)
+    except OSError as error:
+        raise explain(address, where, error) from None
+    if not config.reuse_port:
+        try:
+            # Only listen() tells when two sockets are bound to one address and somebody else listens.
+            sock.listen(config.backlog)
+        except OSError as error:
+            sock.close()
+            raise explain(address, where, error) from None
+    return Listener(sock, address, reuse_port=config.reuse_port)
+
+
+def resolve(address: Address) -> tuple[socket.AddressFamily, tuple[str, int]]:
+    host = address.host or ""
+    try:
+        # As bytes: for text getaddrinfo loads the idna codec, half a megabyte, to look at "127.0.0.1".
+        name = host.encode("ascii") if host.isascii() else host
+        found = socket.getaddrinfo(name, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except OSError as error:
+        raise ConfigError(f"bind {address.text!r}: can't resolve {host!r} ({error.strerror})") from None
+    # A name such as localhost has both; IPv4 is what gunicorn binds.
+    found.sort(key=lambda entry: entry[0] != socket.AF_INET)
+    return found[0][0], found[0][4]  # type: ignore[return-value]
+
+
+def bind_tcp(family: int, where: tuple[str, int], *, reuse_port: bool, v6only: bool = False) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if v6only:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        sock.bind(where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def explain(address: Address, where: tuple[str, int], error: OSError) -> ConfigError:
+    text, port = address.text, where[1]
+    match error.errno:
+        case errno.EADDRINUSE:
+            owner = port_owner(port)
+            return AddressInUse(
+                f"bind {text!r}: port {port} is in use by {owner or 'another process'}; stop it or choose another port"
+            )
+        case errno.EACCES:
+            return ConfigError(f"bind {text!r}: port {port} needs root or CAP_NET_BIND_SERVICE; choose one above 1023")
+        case errno.EADDRNOTAVAIL:
+            return ConfigError(f"bind {text!r}: this machine has no address {where[0]}; 0.0.0.0 takes every address")
+        case _:
+            return ConfigError(f"bind {text!r}: {error.strerror}")
+
+
+def port_owner(port: int) -> str | None:
+    """Which process listens on a TCP port, where /proc is there and lets us look."""
+    suffix = f":{port:04X}"
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with suppress(OSError), open(table, encoding="ascii") as lines:
+            for line in lines:
+                columns = line.split()
+                if columns[1].endswith(suffix) and columns[3] == LISTENING:
+                    return process.socket_owner(int(columns[9]))
+    return None
+
+
+def open_unix(address: Address, path: str, config: Config) -> Listener:
+    remove_stale(address, path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        previous = os.umask(config.umask)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(previous)
+        listener = Listener(sock, address)
+        listener.claim_path()
+    except OSError as error:
+        sock.close()
+        raise unix_error(address, path, error) from None
+    try:
+        owner = process.resolve_owner(config.user, config.group)
+        if owner.changes:
+            os.chown(path, owner.chown_uid, owner.chown_gid)
+        sock.listen(config.backlog)
+    except OSError as error:
+        listener.unlink()
+        sock.close()
+        raise ConfigError(f"bind {address.text!r}: can't give {path} to {config.user}: {error.strerror}") from None
+    except ConfigError:
+        listener.unlink()
+        sock.close()
+        raise
+    return listener
+
+
+def unix_error(address: Address, path: str, error: OSError) -> ConfigError:
+    folder = Path(path).parent
+    if error.errno is None:
+        return ConfigError(f"bind {address.text!r}: the path is too long for a unix socket (about 100 bytes)")
+    if error.errno == errno.ENOENT:
+        return ConfigError(f"bind {address.text!r}: the directory {folder} doesn't exist; make it first")
+    return ConfigError(f"bind {address.text!r}: can't make a socket in {folder}: {error.strerror}")
+
+
+def remove_stale(address: Address, path: str) -> None:
+    """Remove the file that a killed server left; refuse when it is no socket, or when somebody answers on it."""
+    try:
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise ConfigError(f"bind {address.text!r}: {path} exists and is not a socket; choose another path")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            # A full backlog answers EAGAIN instead of making us wait: that is somebody, too.
+            probe.setblocking(False)
+            probe.connect(path)
+    except FileNotFoundError:
+        return
+    except ConnectionRefusedError:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+        return
+    except PermissionError:
+        raise ConfigError(f"bind {address.text!r}: {path} exists and isn't ours; choose another path") from None
+    except BlockingIOError:
+        pass
+    except OSError as error:
+        raise ConfigError(f"bind {address.text!r}: can't look at {path}: {error.strerror}") from None
+    raise AddressInUse(f"bind {address.text!r}: another process listens on {path}; stop it or choose another path")
