@@ -8,7 +8,7 @@ from typing import Any
 
 from corral.errors import AppError
 from corral.http.head import HTTP_1_1
-from corral.http.response import Header, Heads, bodiless
+from corral.http.response import Header, Heads
 
 # A body up to this many bytes is joined with its head, a larger one goes beside it: copying 16 KiB costs 0.4 µs,
 # about what a second buffer costs the kernel.
@@ -41,16 +41,16 @@ class Exchange:
 
     def begin(self, method: str, version: str, keep_alive: bool, transmit: Transmit) -> None:
         self.status = ""
-        self.headers = ()
         self.head_sent = False
         self.head_only = method == "HEAD"
         self.version = version
         self.keep_alive = keep_alive
+        self.transmit = transmit
+        self.headers = ()
         self.chunked = False
         self.left = None
         self.sent = 0
         self.surplus = False
-        self.transmit = transmit
 
     def start_response(self, status: str, headers: Sequence[Header], exc_info: Any = None) -> Callable[[bytes], None]:
         """PEP 3333. Nothing is sent yet: an application may still replace its answer, with exc_info."""
@@ -127,7 +127,7 @@ class Exchange:
         lines = heads.write(self.status, self.headers)
         self.head_sent = True
         length = heads.length
-        if bodiless(self.status):
+        if heads.bodiless:
             self.frame_bodiless(lines, length)
         elif length is not None:
             self.left = length

@@ -32,9 +32,15 @@ NAMES: Final = FieldNames()
 
 
 class Phase(enum.Enum):
+    """What the next bytes are."""
+
     HEAD = "a head, or nothing yet"
     BODY = "a body"
-    WHOLE = "a request stands whole; its answer is due"
+
+
+# Bound once: looking a member up costs 0.05 µs.
+HEAD: Final = Phase.HEAD
+BODY: Final = Phase.BODY
 
 
 class Inbound:
@@ -54,14 +60,13 @@ class Inbound:
         base: dict[str, Any],
         limits: Limits,
         prepare: Callable[[dict[str, Any]], None],
-        *,
         stream: bool = False,
     ) -> None:
         self.base = base
         self.prepare = prepare  # the gateway's work on fields that have just been read, done once for repeated ones
         self.limits = limits
         self.stream = stream  # whole means: the head is; the body is fed to `reader` by whoever wants it
-        self.phase = Phase.HEAD
+        self.phase = HEAD
         self.buffer: bytes | bytearray = b""
         self.block = b""
         self.repeated = False
@@ -76,44 +81,52 @@ class Inbound:
 
     def receive(self, data: bytes) -> bool:
         """Take `data`; True once a request is whole. Raises PeerError; the connection is of no further use then."""
-        if self.phase is Phase.BODY:
+        if self.phase is BODY:
             return self.receive_body(data)
         if self.buffer:
             return self.receive_more_head(data)
+        if data.endswith(END_OF_HEAD):
+            # A client that repeats itself is recognised without a search: 0.5 µs.
+            first, _, block = data[:-4].partition(b"\r\n")
+            line = _lines.get(first)
+            if block == self.block and line is not None and line[4] is self.version and self.repeated:
+                self.line = line
+                self.line_bytes = first
+                return self.framing is PLAIN or self.begin(b"")
         end = data.find(END_OF_HEAD)
         if end < 0 or data[0] == 13:
             return self.receive_more_head(data)
         return self.read_head(data, end)
 
     def read_head(self, data: bytes, end: int) -> bool:
-        """A whole head is in data[:end]. This function is most of the parser's cost: 1.2 µs while a client repeats its
-        fields, 2.5 to 4 when they are new."""
-        first_end = data.find(b"\r\n", 0, end + 2)
-        first = data[:first_end]
+        """A whole head is in data[:end]: 1 µs while a client repeats its fields, 2 to 4 when they are new."""
+        first, _, block = data[:end].partition(b"\r\n")
         line = _lines.get(first)
         if line is None:
             line = self.new_line(first)
         self.line = line
         self.line_bytes = first
-        block = data[first_end + 2 : end]
-        if block == self.block and line.version is self.version and line.authority is None:
-            # The second time the gateway's work on the fields is kept as well, see `repeated`.
-            if not self.repeated:
-                self.repeated = True
-                self.read_block(block, line)
-        else:
+        version = line[4]
+        if block != self.block or version is not self.version or line[5] is not None:
             self.repeated = False
             self.read_block(block, line)
-            if len(block) <= LONGEST_REMEMBERED and line.authority is None:
+            if len(block) <= LONGEST_REMEMBERED and line[5] is None:
                 self.block = block
-                self.version = line.version
-        framing = self.framing
-        rest = data[end + 4 :]
-        if framing.length == 0:
-            self.buffer = rest
-            self.phase = Phase.WHOLE
+                self.version = version
+        elif not self.repeated:
+            # The second time: from now on the gateway's work on the fields is kept as well.
+            self.repeated = True
+            self.read_block(block, line)
+        if len(data) == end + 4 and self.framing is PLAIN:
             return True
-        return self.begin_body(framing, rest)
+        return self.begin(data[end + 4 :])
+
+    def begin(self, rest: bytes) -> bool:
+        """A head has been read, `rest` stands behind it."""
+        if self.framing.length == 0:
+            self.buffer = rest
+            return True
+        return self.begin_body(self.framing, rest)
 
     def new_line(self, first: bytes) -> RequestLine:
         if self.limits.line and len(first) > self.limits.line:
@@ -129,10 +142,12 @@ class Inbound:
         self.fields = fields = self.base.copy()
         if block:
             read_fields(block, fields, NAMES, self.limits)
+        fields["SERVER_PROTOCOL"] = line[4]
         self.framing = read_framing(fields, line, self.limits)
-        if line.authority is not None:
-            fields["HTTP_HOST"] = line.authority
-        self.prepare(fields)
+        if line[5] is not None:
+            fields["HTTP_HOST"] = line[5]
+        if NAMES.noticed:
+            self.prepare(fields)
 
     def receive_more_head(self, data: bytes) -> bool:
         """A head that comes in pieces. Refuse as early as can be told: a client that never ends its head learns nothing more."""
@@ -173,22 +188,20 @@ class Inbound:
             self.pieces = [rest[:length]]
             self.received = length
             self.buffer = rest[length:]
-            self.phase = Phase.WHOLE
             return True
         self.reader = ChunkedReader(self.limits.body) if length == CHUNKED else LengthReader(length)
         self.buffer = b""
         if self.stream:
             if rest:
                 self.feed(rest)
-            self.phase = Phase.WHOLE
             return True
-        self.phase = Phase.BODY
+        self.phase = BODY
         return self.receive_body(rest) if rest else False
 
     def receive_body(self, data: bytes) -> bool:
         if not self.feed(data):
             return False
-        self.phase = Phase.WHOLE
+        self.phase = HEAD
         return True
 
     def feed(self, data: bytes) -> bool:
@@ -211,17 +224,22 @@ class Inbound:
         return body
 
     def next(self) -> bool:
-        """The answer is given: go on to the request behind it, if its bytes are here already. True if it is whole."""
-        self.phase = Phase.HEAD
-        if self.received:
-            self.received = 0
-            self.pieces = []
+        """Go on to the request behind the one that was answered, if its bytes are here already. True if it is whole."""
+        self.forget_body()
         if not self.buffer:
             return False
         data, self.buffer = bytes(self.buffer), b""
         return self.receive(data)
 
+    def forget_body(self) -> None:
+        """The request with a body is answered."""
+        self.phase = HEAD
+        self.reader = None
+        if self.received:
+            self.received = 0
+            self.pieces = []
+
     @property
     def idle(self) -> bool:
         """Nothing of a request has come."""
-        return self.phase is Phase.HEAD and not self.buffer
+        return self.phase is HEAD and not self.buffer

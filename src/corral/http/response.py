@@ -35,15 +35,16 @@ Header = tuple[str, str]
 class Heads:
     """Writes heads. One for each thread that runs applications: it keeps what the head being written said."""
 
-    __slots__ = ("close", "date", "length", "lengths", "lines", "server", "starts", "upgrade")
+    __slots__ = ("bodiless", "close", "date", "length", "lengths", "lines", "server", "starts", "upgrade")
 
     def __init__(self, server: str) -> None:
         self.server = server
         self.date = ""
         self.lines: dict[Header, bytes] = {}
         self.lengths: dict[Header, tuple[bytes, int]] = {}
-        self.starts: dict[str, bytes] = {}
+        self.starts: dict[str, tuple[bytes, bool]] = {}
         self.length: int | None = None
+        self.bodiless = False
         self.close = False
         self.upgrade = ""
 
@@ -61,25 +62,31 @@ class Heads:
         self.length = None
         self.close = False
         self.upgrade = ""
-        lines = self.lines
-        out = [self.starts.get(status) or self.new_start(status)]
+        lines, lengths = self.lines, self.lengths
+        start, self.bodiless = self.starts.get(status) or self.new_start(status)
+        out = [start]
         for header in headers:
             line = lines.get(header)
             if line is None:
-                line = self.new_line(header)
+                known = lengths.get(header)
+                if known is not None and self.length is None:
+                    line, self.length = known
+                else:
+                    line = self.new_line(header)
             out.append(line)
         return out
 
-    def new_start(self, status: str) -> bytes:
-        """Status line, Server and Date."""
+    def new_start(self, status: str) -> tuple[bytes, bool]:
+        """Status line, Server and Date; and whether the status forbids a body: RFC 9110 §6.4.1, 1xx, 204 and 304."""
         code, _, reason = status.partition(" ")
         if len(code) != 3 or not DIGITS.issuperset(code) or not "100" <= code <= "999":
             raise AppError(f"the status {status!r} doesn't begin with a number of three digits")
         text = encode(f"HTTP/1.1 {code} {reason}", "status", status)
         start = b"%b\r\nServer: %b\r\nDate: %b\r\n" % (text, self.server.encode(), self.date.encode())
+        entry = start, code in ("204", "304") or code[0] == "1"
         if len(self.starts) < 64:
-            self.starts[status] = start
-        return start
+            self.starts[status] = entry
+        return entry
 
     def new_line(self, header: Header) -> bytes:
         known = self.lengths.get(header)
@@ -137,11 +144,6 @@ def encode(text: str, what: str, given: object) -> bytes:
     if raw.translate(None, FIELD_BYTES):
         raise AppError(f"the {what} has a control character: {given!r}")
     return raw
-
-
-def bodiless(status: str) -> bool:
-    """RFC 9110 §6.4.1: 1xx, 204 and 304 have no content, whatever the application yields."""
-    return status.startswith(("1", "204", "304"))
 
 
 def error_response(

@@ -7,10 +7,10 @@ from typing import Final
 
 from corral.net.connection import Connection, Origin
 from corral.net.listener import Listener
-from corral.net.reactor import EXCLUSIVE, NEVER, READ, monotonic
+from corral.net.reactor import EXCLUSIVE, NEVER, READ, SECOND, monotonic
 
 OUT_OF_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-PAUSE: Final = 0.5  # seconds without accepting, when there is no room
+PAUSE: Final = SECOND // 2  # without accepting, when there is no room
 
 
 class Acceptor:
@@ -59,7 +59,7 @@ class Acceptor:
         self.paused = True
         reactor.later(self, monotonic() + PAUSE)
 
-    def expire(self, now: float) -> None:
+    def expire(self, now: int) -> None:
         self.due = NEVER
         self.paused = False
         self.open()

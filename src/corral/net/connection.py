@@ -9,7 +9,6 @@ import errno
 import io
 import os
 import socket
-import time
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -21,13 +20,12 @@ from corral.http.head import PLAIN, Limits
 from corral.http.inbound import Inbound, Phase
 from corral.http.response import error_response
 from corral.net.outbound import IN_MEMORY, Outbound, Region, open_spool
-from corral.net.reactor import NEVER, READ, WRITE, Reactor
+from corral.net.reactor import NEVER, READ, SECOND, WRITE, Reactor, monotonic
 
 READ_SIZE: Final = 65536
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-LINGER: Final = 2.0  # seconds for a refused client to read why
+LINGER: Final = 2 * SECOND  # for a refused client to read why
 LINGER_BYTES: Final = 1 << 20
-monotonic = time.monotonic
 read = os.read
 write = os.write
 
@@ -37,13 +35,13 @@ class PeerGone(ConnectionError):
 
 
 class Timeouts(NamedTuple):
-    """Seconds, 0 is never; `rate` is bytes a second."""
+    """Nanoseconds, NEVER is no limit; `pace` is nanoseconds that a byte may take on the average, 0 is no limit."""
 
-    header: float = 20
-    body: float = 30
-    write: float = 60
-    keepalive: float = 2
-    rate: float = 500
+    header: int
+    body: int
+    write: int
+    keepalive: int
+    pace: int
 
 
 class Service(Protocol):
@@ -54,15 +52,16 @@ class Service(Protocol):
     reactor: Reactor
     limits: Limits
     timeouts: Timeouts
+    keepalive: int
     request_memory: int
-    buffering: bool
+    streaming: bool  # the application takes bodies as they come
     sendfile: bool
     accepting: bool  # False: this worker is leaving, no connection goes on after its response
     connections: int
 
-    def begin(self, line: bytes) -> float: ...
+    def begin(self, line: bytes) -> int: ...
 
-    def account(self, environ: Environ, exchange: Exchange, seconds: float) -> None: ...
+    def account(self, environ: Environ, exchange: Exchange, start: int) -> int: ...
 
     def failed(self, environ: Environ, error: BaseException) -> None: ...
 
@@ -109,15 +108,15 @@ class Connection:
         base["gunicorn.socket"] = PeerSocket(fd)
         trusted = origin.local or origin.trusts(base["REMOTE_ADDR"])
         prepare = origin.prepare_trusted if trusted else origin.prepare_plain
-        self.inbound = Inbound(base, origin.service.limits, prepare, stream=not origin.service.buffering)
+        self.inbound = Inbound(base, origin.service.limits, prepare, origin.service.streaming)
         self.outbound: Outbound | None = None
         self.spool: io.BufferedRandom | None = None
         self.registered = False
         self.reading: Phase | None = Phase.HEAD  # what `due` limits; None while the client may be silent
-        self.began = 0.0  # of the body
-        header = origin.service.timeouts.header
-        self.due = monotonic() + header if header else NEVER
-        origin.service.connections += 1
+        self.began = 0  # the body
+        service = origin.service
+        self.due = service.reactor.now + service.timeouts.header
+        service.connections += 1
 
     def ready(self, _: int) -> None:
         try:
@@ -158,56 +157,51 @@ class Connection:
             environ = inbound.fields.copy() if inbound.repeated else inbound.fields
             method, environ["RAW_URI"], environ["PATH_INFO"], environ["QUERY_STRING"], version, _ = inbound.line
             environ["REQUEST_METHOD"] = method
-            environ["SERVER_PROTOCOL"] = version
             framing = inbound.framing
-            exchange.begin(method, version, framing.keep_alive and service.accepting, self.transmit)
+            if framing is PLAIN:
+                exchange.begin(method, version, service.accepting, self.transmit)
+            else:
+                exchange.begin(method, version, framing[1] and service.accepting, self.transmit)
+                self.add_body(environ)
             try:
-                if framing is not PLAIN:
-                    self.add_body(environ)
                 if environ["SCRIPT_NAME"]:
                     strip_script_name(environ)
                 run(service.app, environ, exchange, self.send_file if service.sendfile else None)
             except PeerGone:
                 exchange.keep_alive = False
             except PeerError as error:  # a body that is being streamed, or SCRIPT_NAME
-                self.refuse(error)
+                self.refuse(error, answering=True)
                 return
             except BaseException as error:
                 self.application_failed(environ, error)
-            end = monotonic()
-            service.account(environ, exchange, end - start)
-            if self.fd < 0:
-                return
+            end = service.account(environ, exchange, start)
             if self.outbound is not None or not exchange.keep_alive:
                 self.leave_or_flush(exchange.keep_alive)
                 return
-            self.rest(end)
+            # The client may be silent until it has another request.
+            self.reading = None
+            self.due = due = end + service.keepalive
+            if due < service.reactor.wake_at:
+                service.reactor.wake_at = due
+            if framing is not PLAIN:
+                inbound.forget_body()
             if not inbound.buffer:
-                inbound.next()
                 if not self.registered:
                     self.register()
                 return
             if not self.go_on():
                 return
 
-    def rest(self, now: float) -> None:
-        """The client may be silent until it has another request."""
-        self.reading = None
-        keepalive = self.service.timeouts.keepalive
-        self.due = due = now + keepalive if keepalive else NEVER
-        reactor = self.service.reactor
-        if due < reactor.wake_at:
-            reactor.wake_at = due
-
     def go_on(self) -> bool:
-        """Bytes of another request came with the last one: whether it is whole."""
+        """Whether another request came whole with the one that was answered."""
         try:
             if self.inbound.next():
                 return True
         except PeerError as error:
             self.refuse(error)
             return False
-        self.wait_for_more()
+        if not self.inbound.idle:
+            self.wait_for_more()
         return False
 
     def leave_or_flush(self, keep_alive: bool) -> None:
@@ -235,7 +229,7 @@ class Connection:
 
     def add_body(self, environ: Environ) -> None:
         inbound = self.inbound
-        if self.service.buffering:
+        if not self.service.streaming:
             if inbound.framing.length < 0:
                 # Frameworks read Content-Length bytes: what came chunked now has a length.
                 environ["CONTENT_LENGTH"] = str(inbound.received)
@@ -251,7 +245,7 @@ class Connection:
     def wait_for_more(self) -> None:
         """A request has begun and isn't whole."""
         now = monotonic()
-        timeouts, inbound = self.service.timeouts, self.inbound
+        inbound = self.inbound
         if inbound.phase is Phase.BODY:
             if self.reading is not Phase.BODY:
                 self.reading = Phase.BODY
@@ -265,22 +259,17 @@ class Connection:
             self.due = self.body_due(now)
         elif self.reading is None and inbound.buffer:
             self.reading = Phase.HEAD
-            self.due = now + timeouts.header if timeouts.header else NEVER
+            self.due = now + self.service.timeouts.header
         reactor = self.service.reactor
         if not self.registered:
             self.register()
         elif self.due < reactor.wake_at:
             reactor.wake_at = self.due
 
-    def body_due(self, now: float) -> float:
-        """No progress for `body` seconds, or on the whole slower than `rate`: whichever comes first."""
-        timeouts = self.service.timeouts
-        if not timeouts.body:
-            return NEVER
-        due = now + timeouts.body
-        if timeouts.rate:
-            due = min(due, self.began + timeouts.body + self.inbound.received / timeouts.rate)
-        return due
+    def body_due(self, now: int) -> int:
+        return progress_due(
+            now, self.began, self.inbound.received, self.service.timeouts.body, self.service.timeouts.pace
+        )
 
     def transmit_continue(self) -> None:
         try:
@@ -305,7 +294,12 @@ class Connection:
     def pull(self) -> bytes:
         """For an application that streams: the next piece of body, b"" at its end. Waits for the client, within limits."""
         inbound = self.inbound
-        if inbound.reader is not None and inbound.framing.expects and not inbound.received and self.reading is not Phase.BODY:
+        if (
+            inbound.reader is not None
+            and inbound.framing.expects
+            and not inbound.received
+            and self.reading is not Phase.BODY
+        ):
             self.transmit(CONTINUE)
         if self.reading is not Phase.BODY:
             self.reading, self.began = Phase.BODY, monotonic()
@@ -316,7 +310,7 @@ class Connection:
             inbound.feed(data)
         return inbound.take() if inbound.pieces else b""
 
-    def read_waiting(self, due: float) -> bytes:
+    def read_waiting(self, due: int) -> bytes:
         while True:
             try:
                 return read(self.fd, READ_SIZE)
@@ -367,7 +361,7 @@ class Connection:
                     break
             except OSError as error:
                 raise PeerGone(str(error)) from error
-            if not wait_for(self.fd, WRITE, monotonic() + write_timeout if write_timeout else NEVER):
+            if not wait_for(self.fd, WRITE, monotonic() + write_timeout):
                 raise PeerGone("the client doesn't read")
         self.outbound = None
 
@@ -407,17 +401,17 @@ class Connection:
 
     # -- ends
 
-    def refuse(self, error: PeerError) -> None:
+    def refuse(self, error: PeerError, *, answering: bool = False) -> None:
         """Say what was wrong, and go. A request that was refused never reaches the application."""
         service, inbound = self.service, self.inbound
         environ = inbound.base.copy()
-        head_read = inbound.phase is not Phase.HEAD
+        head_read = answering or inbound.phase is not Phase.HEAD
         if head_read:
-            line = inbound.line
-            environ.update(REQUEST_METHOD=line.method, RAW_URI=line.target, SERVER_PROTOCOL=line.version)
+            method, target, _, _, version, _ = inbound.line
+            environ.update(REQUEST_METHOD=method, RAW_URI=target, SERVER_PROTOCOL=version)
         service.refused(environ, error)
         heads = service.exchange.heads
-        body = not head_read or inbound.line.method != "HEAD"
+        body = not head_read or inbound.line[0] != "HEAD"
         try:
             self.transmit(error_response(error.status, error.detail, heads.date, heads.server, body=body))
         except PeerGone:
@@ -428,7 +422,7 @@ class Connection:
         else:
             self.linger()
 
-    def expire(self, now: float) -> None:
+    def expire(self, now: int) -> None:
         if self.reading is None or (self.reading is Phase.HEAD and self.inbound.idle):
             self.close()  # silent since it came, or since its last response
         else:
@@ -481,12 +475,9 @@ class Flushing:
         self.set_due(self.began)
         connection.service.reactor.change(connection.fd, self, WRITE)
 
-    def set_due(self, now: float) -> None:
+    def set_due(self, now: int) -> None:
         timeouts = self.connection.service.timeouts
-        if timeouts.write:
-            self.due = now + timeouts.write
-            if timeouts.rate:
-                self.due = min(self.due, self.began + timeouts.write + self.outbound.gone / timeouts.rate)
+        self.due = progress_due(now, self.began, self.outbound.gone, timeouts.write, timeouts.pace)
 
     def ready(self, _: int) -> None:
         connection = self.connection
@@ -502,14 +493,13 @@ class Flushing:
         if not self.keep_alive or not connection.service.accepting:
             connection.linger()
             return
+        connection.reading = None
+        connection.due = monotonic() + connection.service.keepalive
         connection.service.reactor.change(connection.fd, connection, READ)
-        connection.rest(monotonic())
-        if not connection.inbound.buffer:
-            connection.inbound.next()
-        elif connection.go_on():
+        if connection.go_on():
             connection.serve()
 
-    def expire(self, now: float) -> None:
+    def expire(self, now: int) -> None:
         self.connection.close()
 
 
@@ -537,8 +527,15 @@ class Lingering:
         if not data or self.left <= 0:
             self.connection.close()
 
-    def expire(self, now: float) -> None:
+    def expire(self, now: int) -> None:
         self.connection.close()
+
+
+def progress_due(now: int, began: int, done: int, timeout: int, pace: int) -> int:
+    """No progress for `timeout`, or on the whole slower than `pace` allows: whichever comes first."""
+    if not pace:
+        return now + timeout
+    return min(now + timeout, began + timeout + done * pace)
 
 
 def half_close(fd: int) -> None:
@@ -549,11 +546,10 @@ def half_close(fd: int) -> None:
         peer.detach()
 
 
-def wait_for(fd: int, events: int, due: float) -> bool:
+def wait_for(fd: int, events: int, due: int) -> bool:
     """Block until `fd` is ready; False if `due` comes first."""
     import select
 
     poller = select.poll()
     poller.register(fd, events)
-    timeout = None if due is NEVER else max(0.0, due - monotonic()) * 1000
-    return bool(poller.poll(timeout))
+    return bool(poller.poll(None if due >= NEVER else max(0, due - monotonic()) // 1_000_000))

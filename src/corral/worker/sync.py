@@ -4,22 +4,23 @@ It knows how listeners, connections and the worker meet; it must not know HTTP.
 """
 
 import os
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from corral import SOFTWARE
 from corral.gateway.wsgi import Errors, Trust, base_environ, cgi_keys, early_hints, prepare_plain, prepare_trusted
+from corral.http.inbound import NAMES
 from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection, Flushing, Lingering, Origin
 from corral.net.listener import Listener
+from corral.net.reactor import SECOND, monotonic
 from corral.net.trust import truster
 
 if TYPE_CHECKING:
     from corral.worker.worker import Worker
 
 BURST = 8  # connections accepted a wake-up, where no sibling could take them
-FIRST_REQUEST = 1.0  # seconds that a leaving worker waits for the first request of a connection it has accepted
+FIRST_REQUEST = SECOND  # how long a leaving worker waits for the first request of a connection it has accepted
 
 
 def serve(worker: "Worker") -> None:
@@ -48,11 +49,11 @@ def drain(worker: "Worker", acceptors: list[Acceptor]) -> None:
         acceptor.close()
         acceptor.listener.close()
     reactor = worker.reactor
-    now = time.monotonic()
+    now = monotonic()
     for handler in list(reactor.handlers.values()):
         if isinstance(handler, Connection):
             retire(handler, now)
-    while worker.connections and time.monotonic() < worker.stop_at:
+    while worker.connections and monotonic() < worker.stop_at:
         reactor.wake_at = min(reactor.wake_at, worker.stop_at)
         for fd, events in reactor.wait():
             ready = reactor.handlers.get(fd)
@@ -67,7 +68,7 @@ def drain(worker: "Worker", acceptors: list[Acceptor]) -> None:
     worker.settle()
 
 
-def retire(connection: Connection, now: float) -> None:
+def retire(connection: Connection, now: int) -> None:
     """An idle connection may have a request on its way: look once more before closing it."""
     if connection.reading is None:
         connection.ready(0)
@@ -92,6 +93,7 @@ def origin(worker: "Worker", listener: Listener) -> Origin:
         errors=Errors(),
     )
     base["wsgi.early_hints"] = early_hints(worker.exchange)
+    NAMES.notable.update(key for key, _ in trust.secure_scheme_headers)
     return Origin(
         worker,
         base,
