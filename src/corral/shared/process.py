@@ -259,20 +259,49 @@ def started_at(pid: int) -> float | None:
 # daemon
 
 
-def daemonize() -> None:
-    """Leave the terminal and the parent: fork, new session, fork again so that no terminal can be acquired."""
+class Daemon:
+    """The process that stays. Until `detach` it has the terminal, and the command that was typed waits for it.
+
+    So a port that is taken, or an application that can't be preloaded, is a line on the terminal and an exit code.
+    """
+
+    __slots__ = ("_pipe",)
+
+    def __init__(self, pipe: int) -> None:
+        self._pipe = pipe
+
+    def detach(self) -> None:
+        """The start has succeeded: let go of the terminal, and let the command end."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        null = os.open(os.devnull, os.O_RDWR)
+        for descriptor in (0, 1, 2):
+            os.dup2(null, descriptor)
+        if null > 2:
+            os.close(null)
+        self.report(0)
+
+    def report(self, code: int) -> None:
+        """Tell the waiting command its exit code, once."""
+        if self._pipe >= 0:
+            os.write(self._pipe, bytes((code,)))
+            os.close(self._pipe)
+            self._pipe = -1
+
+
+def daemonize() -> Daemon:
+    """Leave the session: fork, setsid, and fork again so that no terminal can be acquired. Only the daemon returns."""
     sys.stdout.flush()
     sys.stderr.flush()
+    reader, writer = os.pipe()
     if os.fork():
-        os._exit(0)
+        os.close(writer)
+        os._exit((os.read(reader, 1) or bytes((EXIT_CRASH,)))[0])
     os.setsid()
     if os.fork():
         os._exit(0)
-    null = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        os.dup2(null, descriptor)
-    if null > 2:
-        os.close(null)
+    os.close(reader)
+    return Daemon(writer)
 
 
 # user and group

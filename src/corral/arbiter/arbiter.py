@@ -1,0 +1,431 @@
+"""The process that keeps the workers: wait, note what happened, plan, act.
+
+It knows pids, signals, the scoreboard and what to say about a death. What a worker does, how the configuration is read
+and what it listens on belong to others; it gets them as an Edition.
+"""
+
+import select
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from corral.arbiter.commands import WATCHED, Command, decode
+from corral.arbiter.plan import (
+    SECOND,
+    YOUNG,
+    Abandon,
+    Abort,
+    Action,
+    Kill,
+    Quit,
+    Retire,
+    Spawn,
+    Stop,
+    Suspect,
+    Want,
+    backoff,
+    plan,
+)
+from corral.arbiter.pool import Handle, Pool, Reason
+from corral.errors import EXIT_APP, EXIT_BOOT, ConfigError
+from corral.report.log import Log
+from corral.shared import process
+from corral.shared.scoreboard import ASLEEP, Cell, Interface, Row, Scoreboard, State
+from corral.shared.wakeup import Wakeup
+
+Spawner = Callable[[Row, int], int]
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Edition:
+    """One generation: a configuration, how to fork a worker of it, and how its boots have gone."""
+
+    generation: int
+    app: str
+    workers: int
+    timeout: float
+    boot_timeout: float
+    graceful_timeout: float
+    spawn: Spawner  # (row, age) → pid; OSError if there is no fork to be had
+    adopt: Callable[[], None]  # it works: let go of what only its predecessor had
+    discard: Callable[[], None]  # it doesn't: let go of what only it has
+
+    proven: bool = False
+    announced: bool = False
+    failures: int = 0  # boots that failed in a row
+    refusals: int = 0  # forks that failed in a row
+    not_before: int = 0
+
+    def want(self, slots: int, fallback: "Edition | None", stop: Stop | None) -> Want:
+        return Want(
+            workers=self.workers,
+            generation=self.generation,
+            proven=self.proven,
+            failed=self.failures > 0 and not self.proven,
+            fallback=fallback.want(slots, None, None) if fallback is not None else None,
+            slots=slots,
+            not_before=self.not_before,
+            timeout=int(self.timeout * SECOND),
+            boot_timeout=int(self.boot_timeout * SECOND),
+            graceful_timeout=int(self.graceful_timeout * SECOND),
+            stop=stop,
+        )
+
+
+class Arbiter:
+    """`run` returns the exit code of the server. `load_edition` reads the configuration again, for a reload."""
+
+    def __init__(
+        self,
+        *,
+        log: Log,
+        board: Scoreboard,
+        wakeup: Wakeup,
+        edition: Edition,
+        load_edition: Callable[[int], Edition],
+        reopen_logs: Callable[[], None],
+        stop_listening: Callable[[], None],
+        daemon: bool = False,
+    ) -> None:
+        self.log = log
+        self.board = board
+        self.wakeup = wakeup
+        self.edition = edition
+        self.fallback: Edition | None = None  # what served before `edition`, until that is proven
+        self.load_edition = load_edition
+        self.reopen_logs = reopen_logs
+        self.stop_listening = stop_listening
+        self.daemon = daemon
+        self.pool = Pool(board.slots)
+        self.age = 0
+        self.generation = edition.generation  # the latest given out
+        self.ever_ready = False
+        self.stop: Stop | None = None
+        self.exit_code = 0
+        self.oom_kills = process.oom_kills()
+        self.poll = select.poll()
+        self.poll.register(wakeup.fileno(), select.POLLIN)
+
+    def run(self) -> int:
+        self.wakeup.watch_signals(WATCHED)
+        while self.stop is None or self.pool.handles:
+            deadline = self.settle()
+            if self.stop is None or self.pool.handles:
+                self.wait(deadline)
+                self.note()
+        self.log.info("Shutting down: Master")
+        return self.exit_code
+
+    def settle(self) -> int | None:
+        """Act until the plan has nothing left that is due; when it next will, or None for never."""
+        while True:
+            want = self.edition.want(self.board.slots, self.fallback, self.stop)
+            due, deadline = plan(self.pool.handles.values(), want, time.monotonic_ns())
+            if not due:
+                return deadline
+            for action in due:
+                self.act(action)
+
+    # wait
+
+    def wait(self, deadline: int | None) -> None:
+        """Sleep until the deadline or a wake-up. A sleep that is longer than `timeout` asks the workers to end it.
+
+        When it sleeps shorter than that it needs no call: whoever gets busy now is overdue only after the deadline.
+        """
+        timeout = int(self.edition.timeout * SECOND)
+        now = time.monotonic_ns()
+        if timeout and (deadline is None or deadline > now + timeout):
+            self.board.arbiter[ASLEEP] = 1
+            # A worker may have become busy after the last reading and before the line above, and called nobody. The
+            # system call in between keeps this store ahead of those loads.
+            if self.poll.poll(0) or any(map(became_busy, self.pool.handles.values())):
+                self.board.arbiter[ASLEEP] = 0
+                return
+        self.poll.poll(None if deadline is None else milliseconds(deadline - now))
+        self.board.arbiter[ASLEEP] = 0
+
+    # note
+
+    def note(self) -> None:
+        """Take in all that happened: commands, deaths, and what the workers wrote on the scoreboard."""
+        commands = list(decode(self.wakeup.drain()))
+        self.note_readings()
+        for death in process.reap():
+            handle = self.pool.handles.pop(death.pid, None)
+            if handle is not None:
+                self.note_death(handle, death)
+        for command in commands:
+            self.obey(command)
+
+    def note_readings(self) -> None:
+        for handle in self.pool.handles.values():
+            self.note_reading(handle)
+        self.announce()
+
+    def note_reading(self, handle: Handle) -> None:
+        handle.read()
+        if handle.state in (State.READY, State.DRAINING) and not handle.ready_at:
+            handle.ready_at = time.monotonic_ns()
+            self.note_ready(handle)
+
+    def note_ready(self, handle: Handle) -> None:
+        self.ever_ready = True
+        edition = self.edition
+        if handle.generation != edition.generation:
+            return
+        edition.failures = 0
+        edition.not_before = 0
+        if not edition.proven:
+            edition.proven = True
+            edition.adopt()
+            self.fallback = None
+
+    def announce(self) -> None:
+        """Say it once when all workers of a generation serve, and none of an older one."""
+        edition, handles = self.edition, self.pool.handles.values()
+        if edition.announced or not edition.workers or self.stop is not None:
+            return
+        serving = [handle for handle in handles if handle.staying and handle.ready]
+        if len(serving) < edition.workers or any(handle.generation != edition.generation for handle in serving):
+            return
+        edition.announced = True
+        interface = Interface(serving[0].row.cells[Cell.INTERFACE])
+        kind = f" ({interface.name})" if interface else ""
+        workers = "1 worker" if edition.workers == 1 else f"{edition.workers} workers"
+        prefix = "Ready" if edition.generation == 1 else f"Reload complete: generation {edition.generation} is ready"
+        self.log.info("%s: %s%s served by %s", prefix, edition.app, kind, workers)
+
+    def note_death(self, handle: Handle, death: process.Death) -> None:
+        # It may have become ready, or begun to drain, since the last reading.
+        self.note_reading(handle)
+        self.explain_death(handle, death)
+        handle.row.release()
+        if handle.told or self.stop is not None:
+            return
+        now = time.monotonic_ns()
+        edition = self.edition_of(handle)
+        if not handle.ready_at:
+            self.note_failed_boot(edition, now, death.code)
+        elif (death.code or death.signum) and edition is not None and now - handle.ready_at < YOUNG:
+            edition.not_before = now + backoff(1)
+
+    def edition_of(self, handle: Handle) -> Edition | None:
+        for edition in (self.edition, self.fallback):
+            if edition is not None and edition.generation == handle.generation:
+                return edition
+        return None
+
+    def note_failed_boot(self, edition: Edition | None, now: int, code: int) -> None:
+        """The first boot of all decides whether there is a server; later ones only when there is another try."""
+        if edition is None:
+            return
+        edition.failures += 1
+        edition.not_before = now + backoff(edition.failures)
+        if not self.ever_ready and code in (EXIT_BOOT, EXIT_APP):
+            self.log.error("The application can't be loaded; see above. Nothing serves, so the server stops")
+            self.exit_code = code
+            self.begin_stop(Stop.QUICK)
+        elif edition.proven or self.fallback is None:
+            self.log.error(
+                "Failed boots in a row: %d; next try in %d s", edition.failures, backoff(edition.failures) // SECOND
+            )
+
+    def explain_death(self, handle: Handle, death: process.Death) -> None:
+        pid = handle.pid
+        if not death.signum:
+            if death.code:
+                self.log.error("Worker (pid:%d) exited with code %d", pid, death.code)
+            elif not handle.told and not handle.drain_since:
+                self.log.warning("Worker (pid:%d) exited with code 0, unasked", pid)
+            return
+        name = signal_name(death.signum)
+        if death.signum == signal.SIGKILL:
+            self.log.error("Worker (pid:%d) was sent SIGKILL! %s", pid, self.cause_of_kill(handle, death))
+        elif death.signum == signal.SIGABRT and handle.aborted_at and handle.reason is not None:
+            self.log.error("Worker (pid:%d) was sent SIGABRT by the arbiter: %s", pid, handle.reason.value)
+        elif death.signum == signal.SIGTERM and handle.told:
+            self.log.info("Worker (pid:%d) was sent SIGTERM by the arbiter", pid)
+        else:
+            crashed = death.signum in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+            cause = "It crashed in native code" if crashed else "Not by the arbiter"
+            self.log.warning("Worker (pid:%d) was sent %s! %s", pid, name, cause)
+
+    def cause_of_kill(self, handle: Handle, death: process.Death) -> str:
+        """The true cause of a SIGKILL: our own, or the kernel's, which counts them, or somebody else's."""
+        if handle.killed_at and handle.reason is not None:
+            return f"By the arbiter: {handle.reason.value}"
+        kills, self.oom_kills = self.oom_kills, process.oom_kills()
+        peak = f"its memory peaked at {death.peak_memory >> 20} MiB"
+        if self.oom_kills > kills:
+            return f"By the kernel, out of memory: the oom_kill counter of the cgroup went up; {peak}"
+        return f"Not by the arbiter, and the cgroup counts no oom_kill: somebody's kill -9, or dmesg tells; {peak}"
+
+    # obey
+
+    def obey(self, command: Command) -> None:
+        """A command changes what is wanted, and nothing else; so each is heard at any time, also during a stop."""
+        if command is Command.PARK and not self.daemon:
+            return  # without a daemon's session it only means that somebody has resized the terminal
+        self.log.info("Handling signal: %s", command.value)
+        match command:
+            case Command.STOP:
+                self.begin_stop(self.stop or Stop.GRACEFUL)
+            case Command.QUIT | Command.INTERRUPT:
+                self.begin_stop(Stop.QUICK)
+            case Command.REOPEN:
+                self.reopen()
+            case Command.UPGRADE:
+                self.log.warning("USR2 (a new binary beside the old one) is not supported yet; HUP reloads")
+            case _ if self.stop is not None:
+                self.log.info("The server is stopping; %s has no effect", command.value)
+            case Command.RELOAD:
+                self.reload()
+            case Command.MORE:
+                self.scale(self.edition.workers + 1)
+            case Command.FEWER:
+                self.scale(max(self.edition.workers - 1, 1))
+            case Command.PARK:
+                self.scale(0)
+
+    def begin_stop(self, stop: Stop) -> None:
+        if self.stop is None:
+            self.stop_listening()
+        self.stop = stop
+
+    def reload(self) -> None:
+        generation = self.generation + 1
+        try:
+            edition = self.load_edition(generation)
+        except ConfigError as error:
+            self.log.error("Reload failed, the server goes on as before: %s", error)
+            return
+        except Exception:
+            self.log.exception("Reload failed, the server goes on as before")
+            return
+        self.generation = generation
+        if self.edition.proven:
+            self.fallback = self.edition
+        else:
+            self.edition.discard()
+        self.edition = edition
+
+    def scale(self, workers: int) -> None:
+        """More or fewer workers, for the generation to come as well as for the one that serves."""
+        for edition in (self.edition, self.fallback):
+            if edition is not None:
+                edition.workers = min(workers, self.board.slots)
+        self.log.info("Workers wanted: %d", workers)
+
+    def reopen(self) -> None:
+        self.reopen_logs()
+        for handle in self.pool.handles.values():
+            self.send(handle, signal.SIGUSR1)
+
+    # act
+
+    def act(self, action: Action) -> None:
+        match action:
+            case Spawn(generation):
+                self.spawn(generation)
+            case Abandon():
+                self.abandon()
+            case Retire(pid):
+                self.retire(self.pool.handles[pid])
+            case Quit(pid):
+                self.quit(self.pool.handles[pid])
+            case Suspect(pid, busy_since):
+                handle = self.pool.handles[pid]
+                handle.suspected_busy, handle.suspected_at = busy_since, time.monotonic_ns()
+            case Abort(pid, reason, busy_since):
+                self.abort(self.pool.handles[pid], reason, busy_since)
+            case Kill(pid, reason):
+                self.kill(self.pool.handles[pid], reason)
+
+    def spawn(self, generation: int) -> None:
+        edition = self.edition
+        if self.fallback is not None and self.fallback.generation == generation:
+            edition = self.fallback
+        now = time.monotonic_ns()
+        if now < edition.not_before:
+            return  # the fork before this one, of the same plan, has failed
+        row = self.board.row(self.pool.free_slot())
+        row.claim(generation, now)
+        self.age += 1
+        try:
+            pid = edition.spawn(row, self.age)
+        except OSError as error:
+            row.release()
+            edition.refusals += 1
+            pause = backoff(edition.refusals)
+            edition.not_before = time.monotonic_ns() + pause
+            self.log.error("Can't fork a worker: %s; next try in %d s", error.strerror, pause // SECOND)
+            return
+        edition.refusals = 0
+        self.pool.handles[pid] = Handle(pid=pid, age=self.age, generation=generation, born=now, row=row)
+
+    def abandon(self) -> None:
+        failed, previous = self.edition, self.fallback
+        assert previous is not None
+        failed.discard()
+        self.edition, self.fallback = previous, None
+        self.log.error(
+            "Reload failed: generation %d doesn't boot, see above. Generation %d goes on serving; HUP tries again",
+            failed.generation, previous.generation,
+        )  # fmt: skip
+
+    def retire(self, handle: Handle) -> None:
+        handle.retired_at = time.monotonic_ns()
+        self.send(handle, signal.SIGTERM)
+
+    def quit(self, handle: Handle) -> None:
+        handle.quit_at = time.monotonic_ns()
+        self.send(handle, signal.SIGQUIT)
+
+    def abort(self, handle: Handle, reason: Reason, busy_since: int) -> None:
+        """The reading that led here may be old by now, so look once more before anything that can't be undone."""
+        handle.read()
+        if reason is Reason.BOOT and handle.ready:
+            return
+        if reason is Reason.TIMEOUT and handle.busy_since != busy_since:
+            return
+        now = time.monotonic_ns()
+        self.log.critical("WORKER TIMEOUT (pid:%d)", handle.pid)
+        if reason is Reason.BOOT:
+            age = (now - handle.born) / SECOND
+            self.log.error("Worker (pid:%d) is not ready after %.1f s (boot_timeout)", handle.pid, age)
+            self.note_failed_boot(self.edition_of(handle), now, 0)
+        else:
+            request = handle.row.in_flight() or "unknown"
+            age = (now - busy_since) / SECOND
+            self.log.error("Request in flight for %.1f s (pid:%d): %s", age, handle.pid, request)
+        handle.aborted_at, handle.reason = now, reason
+        self.send(handle, signal.SIGABRT)
+
+    def kill(self, handle: Handle, reason: Reason) -> None:
+        handle.killed_at = time.monotonic_ns()
+        handle.reason = reason
+        self.send(handle, signal.SIGKILL)
+
+    def send(self, handle: Handle, signum: signal.Signals) -> None:
+        refused = process.kill(handle.pid, signum)
+        if refused:
+            self.log.error("Can't send %s to worker (pid:%d): %s", signum.name, handle.pid, refused)
+
+
+def became_busy(handle: Handle) -> bool:
+    """A killed worker stays busy in its row until it is reaped, and nothing more can be done about it."""
+    return not handle.killed_at and bool(handle.row.cells[Cell.BUSY_SINCE])
+
+
+def milliseconds(nanoseconds: int) -> int:
+    """For poll: rounded up, or the arbiter would spin through the last millisecond before each deadline."""
+    return max(-(-nanoseconds // 1_000_000), 0)
+
+
+def signal_name(signum: int) -> str:
+    try:
+        return signal.Signals(signum).name
+    except ValueError:
+        return f"signal {signum}"

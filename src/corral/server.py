@@ -1,0 +1,341 @@
+"""The composition: from a configuration to a running server, and from a fork to a worker.
+
+It knows the order of things: what must be done before user code runs, what only the arbiter may hold, and what has to
+be undone when the server ends, however it ends.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, suppress
+from typing import NoReturn
+
+from corral import __version__
+from corral import app as application
+from corral.app import Application
+from corral.arbiter.arbiter import Arbiter, Edition
+from corral.arbiter.commands import WATCHED
+from corral.config.load import Loaded
+from corral.config.settings import Config
+from corral.errors import EXIT_BOOT, EXIT_CONFIG, EXIT_CRASH, AppLoadError, ConfigError
+from corral.net.listener import AddressInUse, Listener, open_all, open_listeners, parse_address
+from corral.report.access import AccessLog
+from corral.report.log import Log
+from corral.shared import process
+from corral.shared.process import Pidfile
+from corral.shared.scoreboard import Row, Scoreboard
+from corral.shared.wakeup import Wakeup
+from corral.worker.worker import run_worker
+
+SLOTS = 1024
+# A predecessor that is still stopping frees its port in a moment; gunicorn waits as long for it.
+BIND_TRIES = 5
+BIND_PAUSE = 1.0
+LOG_SETTINGS = ("errorlog", "loglevel", "capture_output")
+
+
+class Preload(Exception):
+    """The application could not be loaded in the arbiter; it has been logged."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+
+
+def serve(loaded: Loaded, *, load_again: Callable[[], Loaded]) -> int:
+    """Run the server until it is stopped; its exit code. `load_again` reads the configuration anew, at a reload."""
+    server = Server(loaded, load_again)
+    with ExitStack() as cleanup:
+        try:
+            return server.run(cleanup)
+        except ConfigError as error:
+            server.fail(str(error))
+            return server.leave(EXIT_CONFIG)
+        except Preload as failure:
+            return server.leave(failure.exit_code)
+        except Exception:
+            if server.log is None:
+                raise
+            server.log.exception("Unhandled exception in main loop")
+            return server.leave(EXIT_CRASH)
+
+
+class Server:
+    """What lives as long as the server does, whatever generation is serving."""
+
+    log: Log | None
+
+    def __init__(self, loaded: Loaded, load_again: Callable[[], Loaded]) -> None:
+        self.config = loaded.config
+        self.warnings = loaded.warnings
+        self.load_again = load_again
+        self.log = None
+        self.daemon: process.Daemon | None = None
+        self.directory = os.getcwd()
+        self.environ = Overlay()
+        self.wakeup = Wakeup()
+        self.board = Scoreboard(max(SLOTS, 2 * loaded.config.workers))
+        self.lifeline, self.lifeline_writer = os.pipe()
+        self.inherited = False
+        self.holdings: dict[int, list[Listener]] = {}  # generation → its listeners
+
+    # start
+
+    def run(self, cleanup: ExitStack) -> int:
+        """The order of gunicorn's start, as far as anybody can see it."""
+        config = self.config
+        self.enter(config)
+        os.umask(config.umask)
+        if config.daemon:
+            self.daemon = process.daemonize()
+        self.wakeup.watch_signals(WATCHED)
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(signum, leave_early)
+        log = self.log = self.open_logs(config)
+        log.info("Starting corral %s", __version__)
+        for warning in self.warnings:
+            log.warning("%s", warning)
+        process.resolve_owner(config.user, config.group)
+        if config.pidfile:
+            pidfile = Pidfile(config.pidfile)
+            pidfile.create()
+            cleanup.callback(pidfile.remove)
+        cleanup.callback(self.close_listeners)
+        listeners = self.listen(config, log)
+        log.info("Listening at: %s (%d)", ",".join(listener.label for listener in listeners), os.getpid())
+        log.info("Using worker: %s", config.worker_class)
+        edition = self.edition(1, config, listeners)
+        process.set_title(f"corral: master [{name_of(config)}]")
+        arbiter = Arbiter(
+            log=log,
+            board=self.board,
+            wakeup=self.wakeup,
+            edition=edition,
+            load_edition=self.load_edition,
+            reopen_logs=log.reopen_files,
+            stop_listening=self.close_listeners,
+            daemon=config.daemon,
+        )
+        if self.daemon is not None:
+            self.daemon.detach()
+        return arbiter.run()
+
+    def enter(self, config: Config) -> None:
+        """What user code finds: its directory, its environment, its path."""
+        self.environ.apply(config.raw_env)
+        if config.chdir:
+            try:
+                os.chdir(os.path.join(self.directory, config.chdir))
+            except OSError as error:
+                raise ConfigError(f"chdir {config.chdir!r}: {error.strerror}") from None
+        extend_path(config)
+
+    def open_logs(self, config: Config) -> Log:
+        log = Log(config)
+        if config.accesslog:
+            # Each worker opens its own; here it is opened so that an error is the server's, not each worker's.
+            AccessLog(config.accesslog, config.access_log_format).close()
+        owner = process.resolve_owner(config.user, config.group)
+        for path in (config.errorlog, config.accesslog):
+            if path and path != "-" and owner.changes:
+                # The workers reopen them, as whom they are then.
+                with suppress(OSError):
+                    os.chown(path, owner.chown_uid, owner.chown_gid)
+        return log
+
+    def listen(self, config: Config, log: Log) -> list[Listener]:
+        self.inherited = os.environ.get("LISTEN_PID") == str(os.getpid())
+        for attempt in range(1, BIND_TRIES + 1):
+            try:
+                return open_listeners(config, os.environ)
+            except AddressInUse as error:
+                if attempt == BIND_TRIES:
+                    raise
+                log.warning("%s (trying again, %d of %d)", error, attempt, BIND_TRIES - 1)
+                time.sleep(BIND_PAUSE)
+        raise AssertionError("unreachable")
+
+    # generations
+
+    def edition(self, generation: int, config: Config, listeners: list[Listener]) -> Edition:
+        load = self.loader(config)
+        self.holdings[generation] = listeners
+        return Edition(
+            generation=generation,
+            app=str(config.wsgi_app),
+            workers=config.workers,
+            timeout=config.timeout,
+            boot_timeout=config.boot_timeout,
+            graceful_timeout=config.graceful_timeout,
+            spawn=lambda row, age: process.fork(lambda: self.child(config, listeners, load, row, age)),
+            adopt=lambda: self.keep_only(generation),
+            discard=lambda: self.forget(generation),
+        )
+
+    def loader(self, config: Config) -> Callable[[], Application]:
+        """Where the application comes from in the child: its module, or with `preload_app` the arbiter's memory."""
+        uri = config.wsgi_app
+        if not uri:
+            raise ConfigError("no application was given; write `corral MODULE:NAME`, or set wsgi_app")
+        if not config.preload_app:
+            return lambda: application.load(uri)
+        assert self.log is not None
+        if process.resolve_owner(config.user, config.group).changes:
+            self.log.warning(
+                "preload_app: the application is loaded as the present user; `user` and `group` come later"
+            )
+        try:
+            preloaded = application.load(uri)
+        except AppLoadError as error:
+            self.log.error("%s", error)
+            raise Preload(error.exit_code) from None
+        except Exception:
+            self.log.exception("Exception while loading the application")
+            raise Preload(EXIT_BOOT) from None
+        return lambda: preloaded
+
+    def load_edition(self, generation: int) -> Edition:
+        """A reload: read everything again, and leave everything as it was if that fails."""
+        previous = self.config
+        opened: list[Listener] = []
+        self.environ.undo()
+        os.chdir(self.directory)
+        try:
+            config = self.load_again().config
+            self.enter(config)
+            log = self.log
+            if log is None or any(getattr(config, name) != getattr(previous, name) for name in LOG_SETTINGS):
+                log = self.open_logs(config)
+            listeners = self.listen_again(config, opened)
+            if config.preload_app:
+                log.warning("preload_app: modules that are loaded stay as they are; a restart loads new code")
+            edition = self.edition(generation, config, listeners)
+        except BaseException as error:
+            for listener in opened:
+                listener.unlink()
+                listener.close()
+            self.environ.undo()
+            os.chdir(self.directory)
+            self.enter(previous)
+            if isinstance(error, Preload):
+                raise ConfigError("the application can't be loaded, see above") from None
+            raise
+        self.config, self.log = config, log
+        log.reopen_files()
+        if opened:
+            log.info("Listening at: %s (%d)", ",".join(listener.label for listener in listeners), os.getpid())
+        return edition
+
+    def listen_again(self, config: Config, opened: list[Listener]) -> list[Listener]:
+        """The listeners of a new generation: those that stay, and those that only it has, which go to `opened`."""
+        held = {listener.address.text: listener for held in self.holdings.values() for listener in held}
+        if self.inherited:
+            return list(held.values())
+        opened.extend(open_all([parse_address(text) for text in config.bind if text not in held], config))
+        held.update((listener.address.text, listener) for listener in opened)
+        return [held[text] for text in config.bind]
+
+    def keep_only(self, generation: int) -> None:
+        for other in [other for other in self.holdings if other != generation]:
+            self.forget(other)
+
+    def forget(self, generation: int) -> None:
+        """Close what no other generation listens on. Workers that still drain have copies of their own."""
+        listeners = self.holdings.pop(generation)
+        kept = {id(listener) for others in self.holdings.values() for listener in others}
+        for listener in listeners:
+            if id(listener) not in kept:
+                listener.unlink()
+                listener.close()
+
+    def close_listeners(self) -> None:
+        for generation in list(self.holdings):
+            self.forget(generation)
+
+    # the child
+
+    def child(
+        self, config: Config, listeners: list[Listener], load: Callable[[], Application], row: Row, age: int
+    ) -> int:
+        """A worker's start. No line of user code runs before it is who `user` says, and where `chdir` says."""
+        log = self.log
+        assert log is not None
+        # While a copy of the writing end is open anywhere else, the arbiter's death would go unnoticed.
+        os.close(self.lifeline_writer)
+        self.wakeup.close_reader()
+        process.set_title(f"corral: worker [{name_of(config)}]")
+        try:
+            self.enter(config)
+            mine = [listener.own(config.backlog) for listener in listeners]
+            access = None
+            if config.accesslog:
+                access = AccessLog(config.accesslog, config.access_log_format)
+            process.drop_privileges(config.user, config.group, config.initgroups)
+        except (ConfigError, OSError) as error:
+            log.error("%s", error)
+            return EXIT_CONFIG
+        return run_worker(
+            config=config,
+            log=log,
+            access=access,
+            listeners=mine,
+            row=row,
+            board=self.board,
+            lifeline=self.lifeline,
+            wake_arbiter=self.wakeup.wake,
+            load=load,
+            age=age,
+        )
+
+    # the end
+
+    def fail(self, text: str) -> None:
+        """Say why there is no server: in the log, and on the terminal if the log is elsewhere."""
+        if self.log is not None:
+            self.log.error("%s", text)
+        if self.log is None or self.config.errorlog != "-":
+            print(f"Error: {text}", file=sys.stderr)
+
+    def leave(self, code: int) -> int:
+        if self.daemon is not None:
+            self.daemon.report(code)
+        return code
+
+
+class Overlay:
+    """`raw_env` over the environment, which can be taken off again: the next configuration may set other names."""
+
+    def __init__(self) -> None:
+        self.covered: dict[str, str | None] = {}
+
+    def apply(self, pairs: Iterable[str]) -> None:
+        for pair in pairs:
+            name, _, value = pair.partition("=")
+            self.covered.setdefault(name, os.environ.get(name))
+            os.environ[name] = value
+
+    def undo(self) -> None:
+        for name, value in self.covered.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self.covered.clear()
+
+
+def extend_path(config: Config) -> None:
+    """The working directory, and before it what `pythonpath` names."""
+    wanted = [os.getcwd(), *(os.path.abspath(path) for path in (config.pythonpath or "").split(",") if path)]
+    for path in wanted:
+        if path not in sys.path:
+            sys.path.insert(0, path)
+
+
+def name_of(config: Config) -> str:
+    return config.proc_name or str(config.wsgi_app)
+
+
+def leave_early(signum: int, frame: object) -> NoReturn:
+    """Before there are workers, TERM, INT and QUIT end the start at once, also a preload that hangs."""
+    raise SystemExit(0)
