@@ -1,0 +1,34 @@
+"""The WSGI applications of the plain scenarios, as small as they can be: what is measured is the server."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+HELLO = b"Hello, World!"
+TEN_KILOBYTES = b"0123456789abcdef" * 640
+MEGABYTE = b"0123456789abcdef" * 65536
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+
+
+def hello(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "13")])
+    return [HELLO]
+
+
+def count(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """Read the whole body and answer how long it was."""
+    body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
+    answer = b"%d bytes" % len(body)
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))])
+    return [answer]
+
+
+def ten_kilobytes(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10240")])
+    return [TEN_KILOBYTES]
+
+
+def megabyte(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "1048576")])
+    return [MEGABYTE]

@@ -1,0 +1,168 @@
+"""From samples to medians, ratios, tables and verdicts. Pure: it starts, reads and measures nothing.
+
+The machine's speed changes from minute to minute, so a ratio is made within one round and the median is taken of those:
+the median of one server over the median of another would compare different minutes.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+OURS = "corral"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One server in one scenario in one round."""
+
+    scenario: str
+    server: str
+    round: int
+    cpu: float
+    """Microseconds of user and system time a request, of the whole process tree."""
+    rate: float
+    """Requests a second."""
+    pss: float
+    """MiB of proportional set size of the whole process tree, after the load."""
+
+
+Figure = Callable[[Sample], float]
+
+
+def cpu(sample: Sample) -> float:
+    return sample.cpu
+
+
+def rate(sample: Sample) -> float:
+    return sample.rate
+
+
+def pss(sample: Sample) -> float:
+    return sample.pss
+
+
+def by_round(samples: Iterable[Sample], scenario: str, server: str, figure: Figure) -> dict[int, float]:
+    return {s.round: figure(s) for s in samples if (s.scenario, s.server) == (scenario, server)}
+
+
+def middle(samples: Sequence[Sample], scenario: str, server: str, figure: Figure) -> float | None:
+    values = by_round(samples, scenario, server, figure).values()
+    return median(values) if values else None
+
+
+def paired(
+    samples: Sequence[Sample],
+    scenario: str,
+    figure: Figure,
+    first: str,
+    second: str,
+    join: Callable[[float, float], float],
+) -> float | None:
+    """The median over rounds of `join(first, second)`; None where no round has both."""
+    ours = by_round(samples, scenario, first, figure)
+    theirs = by_round(samples, scenario, second, figure)
+    joined = [join(ours[number], theirs[number]) for number in sorted(ours.keys() & theirs.keys())]
+    return median(joined) if joined else None
+
+
+def ratio(samples: Sequence[Sample], scenario: str, figure: Figure, peer: str, ours: str = OURS) -> float | None:
+    return paired(samples, scenario, figure, ours, peer, lambda a, b: a / b)
+
+
+HEADER = ("", "CPU µs/request", "ratio", "requests/s", "ratio", "PSS MiB", "ratio")
+
+
+def table(samples: Sequence[Sample], scenario: str) -> str:
+    """The scenario's rows in the order in which the servers were first measured. A ratio is Corral over that server."""
+    servers = list(dict.fromkeys(s.server for s in samples if s.scenario == scenario))
+    rows: list[tuple[str, ...]] = [HEADER]
+    for server in servers:
+        cells = [server]
+        for figure, form in ((cpu, ",.1f"), (rate, ",.0f"), (pss, ",.1f")):
+            cells.append(cell(middle(samples, scenario, server, figure), form))
+            cells.append(cell(None if server == OURS else ratio(samples, scenario, figure, server), ".3f"))
+        rows.append(tuple(cells))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(line(row, widths) for row in rows)
+
+
+def cell(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)
+
+
+def line(row: tuple[str, ...], widths: list[int]) -> str:
+    name, *numbers = row
+    return "  ".join([name.ljust(widths[0]), *(n.rjust(w) for n, w in zip(numbers, widths[1:], strict=True))])
+
+
+@dataclass(frozen=True, slots=True)
+class AtMostRatio:
+    """Corral's CPU a request over the peer's may be at most this."""
+
+    scenario: str
+    peer: str
+    limit: float
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        return (OURS, self.peer)
+
+    def measured(self, samples: Sequence[Sample]) -> float | None:
+        return ratio(samples, self.scenario, cpu, self.peer)
+
+    def __str__(self) -> str:
+        return f"{self.scenario}: CPU over {self.peer}, at most {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtMostMore:
+    """A variant of Corral may cost at most so many microseconds a request more than Corral itself."""
+
+    scenario: str
+    variant: str
+    limit: float
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        return (OURS, self.variant)
+
+    def measured(self, samples: Sequence[Sample]) -> float | None:
+        return paired(samples, self.scenario, cpu, self.variant, OURS, lambda a, b: a - b)
+
+    def __str__(self) -> str:
+        return f"{self.scenario}: {self.variant} costs at most {self.limit:g} µs more"
+
+
+Criterion = AtMostRatio | AtMostMore
+
+CRITERIA: tuple[Criterion, ...] = (
+    AtMostRatio("bare", "granian", 0.75),
+    AtMostRatio("browser", "granian", 0.65),
+    AtMostRatio("different", "granian", 1.0),
+    AtMostRatio("post", "granian", 0.8),
+    AtMostRatio("10k", "granian", 0.85),
+    AtMostRatio("1m", "granian", 1.0),
+    AtMostRatio("connect", "granian", 0.8),
+    AtMostRatio("bare", "gunicorn", 0.08),
+    AtMostRatio("flask", "gunicorn", 0.5),
+    AtMostRatio("bare", "fastpysgi", 1.3),
+    AtMostRatio("browser", "fastpysgi", 1.3),
+    AtMostMore("bare", "corral+log", 4.0),
+)
+
+
+def met(criterion: Criterion, samples: Sequence[Sample]) -> bool | None:
+    """None: not measured."""
+    measured = criterion.measured(samples)
+    return None if measured is None else measured <= criterion.limit
+
+
+VERDICTS = {True: "pass", False: "fall short", None: "not measured"}
+
+
+def verdicts(samples: Sequence[Sample], criteria: Sequence[Criterion] = CRITERIA) -> str:
+    rows = [
+        (VERDICTS[met(criterion, samples)], cell(criterion.measured(samples), ".3f"), str(criterion))
+        for criterion in criteria
+    ]
+    return "\n".join(f"{verdict:12}  {measured:>7}  {what}" for verdict, measured, what in rows)

@@ -1,0 +1,95 @@
+"""The scenarios, a row each: which application is served, what wrk asks of it, and the answer that must come."""
+
+import http.client
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from apps import HELLO, MEGABYTE, TEN_KILOBYTES
+
+SCRIPTS = Path(__file__).parent / "scenarios"
+ITEM = {"number": 42, "name": "item 42", "currency": "CHF", "tags": ["a", "b"]}
+
+
+class WrongAnswer(Exception):
+    """A server doesn't give the application's answer, so that its figures would mean nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    name: str
+    what: str
+    app: str = "apps:hello"
+    path: str = "/"
+    script: str | None = None
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    content_type: str = "text/plain"
+    answer: bytes | dict[str, object] = HELLO
+
+
+SCENARIOS = (
+    Scenario(name="bare", what="one Host header"),
+    Scenario(name="browser", what="twelve headers of a browser, a cookie among them", script="browser.lua"),
+    Scenario(name="different", what="a path and eleven header values that never come twice", script="different.lua"),
+    Scenario(
+        name="post",
+        what="a body of 1 KB that the application reads",
+        app="apps:count",
+        script="post.lua",
+        method="POST",
+        headers={"Content-Type": "application/octet-stream"},
+        body=b"x" * 1024,
+        answer=b"1024 bytes",
+    ),
+    Scenario(name="10k", what="an answer of 10 KB", app="apps:ten_kilobytes", answer=TEN_KILOBYTES),
+    Scenario(name="1m", what="an answer of 1 MB", app="apps:megabyte", answer=MEGABYTE),
+    Scenario(
+        name="connect", what="a new connection each request", script="connect.lua", headers={"Connection": "close"}
+    ),
+    Scenario(
+        name="flask",
+        what="a JSON view of a small Flask application",
+        app="flask_site:app",
+        path="/items/42?currency=CHF",
+        content_type="application/json",
+        answer=ITEM,
+    ),
+    Scenario(
+        name="django",
+        what="a JSON view of a small Django site with the common middleware",
+        app="django_site:app",
+        path="/items/42?currency=CHF",
+        content_type="application/json",
+        answer=ITEM,
+    ),
+)
+
+
+def verify(scenario: Scenario, port: int) -> None:
+    """Ask once, as wrk will, and compare the whole answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request(scenario.method, scenario.path, scenario.body, scenario.headers)
+        response = connection.getresponse()
+        check_answer(scenario, response.status, dict(response.getheaders()), response.read())
+    except (OSError, http.client.HTTPException) as error:
+        raise WrongAnswer(f"no answer: {type(error).__name__}: {error}") from error
+    finally:
+        connection.close()
+
+
+def check_answer(scenario: Scenario, status: int, headers: dict[str, str], body: bytes) -> None:
+    received = {name.lower(): value for name, value in headers.items()}
+    if status != 200:
+        raise WrongAnswer(f"status {status}, not 200")
+    content_type = received.get("content-type", "none")
+    if content_type.partition(";")[0] != scenario.content_type:
+        raise WrongAnswer(f"content type {content_type}, not {scenario.content_type}")
+    length = received.get("content-length")
+    if length is not None and int(length) != len(body):
+        raise WrongAnswer(f"content length {length}, but a body of {len(body)} bytes")
+    expected = scenario.answer
+    if (body if isinstance(expected, bytes) else json.loads(body)) != expected:
+        raise WrongAnswer(f"another body of {len(body)} bytes: {body[:60]!r}")

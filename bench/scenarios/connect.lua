@@ -1,0 +1,2 @@
+-- Every request on a connection of its own.
+wrk.headers["Connection"] = "close"
