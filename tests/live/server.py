@@ -4,12 +4,12 @@ import contextlib
 import os
 import re
 import select
-import signal
 import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 
 PATIENCE = 20.0  # far more than anything takes, so that a slow machine fails no test
 
@@ -47,9 +47,9 @@ class Server:
     def write(self, name, text):
         (self.directory / name).write_text(text)
 
-    def start(self, *args, wait="Ready:", pass_fds=(), preexec_fn=None):
-        """Start it with these arguments, `-b 127.0.0.1:0` unless they bind; wait until it has logged `wait`."""
-        if not any(argument in ("-b", "--bind") or argument.startswith(("-b", "--bind=")) for argument in args):
+    def start(self, *args, wait="Ready:", bind=True, pass_fds=()):
+        """Start it with these arguments, and `-b 127.0.0.1:0` unless they bind; wait until it has logged `wait`."""
+        if bind and not any(argument.startswith(("-b", "--bind")) for argument in args):
             args = ("-b", "127.0.0.1:0", *args)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
@@ -60,7 +60,6 @@ class Server:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 pass_fds=pass_fds,
-                preexec_fn=preexec_fn,
                 start_new_session=True,
             )
         if wait:
@@ -130,7 +129,7 @@ class Server:
         """Wait for its end: the exit code."""
         return self.process.wait(patience)
 
-    def stop(self, signum=signal.SIGTERM):
+    def stop(self, signum=SIGTERM):
         self.signal(signum)
         return self.wait()
 
@@ -144,7 +143,7 @@ class Server:
             self.process.wait(PATIENCE)
         for pid in orphans:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+                os.kill(pid, SIGKILL)
 
 
 def read_response(connection):

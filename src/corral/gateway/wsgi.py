@@ -146,7 +146,7 @@ def run(app: App, environ: Environ, exchange: Exchange, send_file: SendFile | No
         # A list has no close(), and one piece needs no loop.
         body = result[0]
         if type(body) is bytes and exchange.status:
-            exchange.send_whole(body)
+            exchange.send_whole(body, last=True)
             return
     try:
         if type(result) is FileWrapper and send_file is not None and send_as_file(result, exchange, send_file):
@@ -217,13 +217,6 @@ def early_hints(exchange: Exchange) -> Callable[[Sequence[tuple[str, str]]], Non
 def cgi_keys(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """secure_scheme_headers as (environ key, value)."""
     return tuple(("HTTP_" + name.upper().replace("-", "_"), value) for name, value in headers.items())
-
-
-def remote(peer: Any) -> Environ:
-    """REMOTE_ADDR and REMOTE_PORT; a unix socket's peer has no address."""
-    if isinstance(peer, tuple):
-        return {"REMOTE_ADDR": peer[0], "REMOTE_PORT": str(peer[1])}
-    return {"REMOTE_ADDR": ""}
 
 
 class Errors:

@@ -128,6 +128,7 @@ class Framing(NamedTuple):
 
 CHUNKED: Final = -1
 PLAIN: Final = Framing()  # nearly every request: no body, the connection goes on
+LAST: Final = Framing(keep_alive=False)
 
 
 class FieldNames(dict[str, str]):
@@ -241,8 +242,8 @@ def read_framing(fields: dict[str, Any], line: RequestLine, limits: Limits) -> F
         if fields["HTTP_EXPECT"].lower() != "100-continue":
             raise PeerError(417, "the only expectation that can be met is 100-continue")
         expects = True
-    if length == 0 and keep_alive and not upgrade:
-        return PLAIN
+    if length == 0 and not upgrade:
+        return PLAIN if keep_alive else LAST
     return Framing(length, keep_alive, expects and length != 0, upgrade)
 
 

@@ -51,7 +51,7 @@ class Inbound:
     """
 
     __slots__ = (
-        "base", "block", "buffer", "fields", "framing", "limits", "line", "line_bytes", "phase", "pieces", "prepare",
+        "base", "block", "buffer", "fields", "framing", "limits", "line", "line_bytes", "own", "phase", "pieces", "prepare",
         "reader", "received", "repeated", "stream", "version",
     )  # fmt: skip
 
@@ -61,8 +61,10 @@ class Inbound:
         limits: Limits,
         prepare: Callable[[dict[str, Any]], None],
         stream: bool = False,
+        own: dict[str, Any] | None = None,
     ) -> None:
         self.base = base
+        self.own = own or {}  # what else this connection adds to `base`
         self.prepare = prepare  # the gateway's work on fields that have just been read, done once for repeated ones
         self.limits = limits
         self.stream = stream  # whole means: the head is; the body is fed to `reader` by whoever wants it
@@ -140,6 +142,7 @@ class Inbound:
 
     def read_block(self, block: bytes, line: RequestLine) -> None:
         self.fields = fields = self.base.copy()
+        fields.update(self.own)
         if block:
             read_fields(block, fields, NAMES, self.limits)
         fields["SERVER_PROTOCOL"] = line[4]

@@ -101,6 +101,7 @@ def origin(worker: "Worker", listener: Listener) -> Origin:
         lambda fields: prepare_plain(fields, trust),
         lambda fields: prepare_trusted(fields, trust),
         local=not listener.name[0],
+        family=listener.family,
     )
 
 
