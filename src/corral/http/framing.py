@@ -1,18 +1,19 @@
 """Where the body of a request ends: by length, or by chunks (RFC 9112 §6, §7). It keeps no body.
 
-A reader's `feed(data)` returns the pieces of body in `data`; `done` and `rest` say that the body has ended and which bytes are
-already the next request's.
+A reader's `feed(data)` returns the pieces of body in `data`; `done` and `rest` say that the body has ended and which
+bytes are already the next request's.
 """
 
 from typing import Final, Protocol
 
 from corral.errors import PeerError
-from corral.http.syntax import FIELD_BYTES, is_token, only_line_ends
+from corral.http.syntax import CRLF, END_OF_HEAD, FIELD_BYTES, is_token, only_line_ends
 
 HEX: Final = b"0123456789abcdefABCDEF"
 LONGEST_SIZE_LINE: Final = 256  # digits and extensions; extensions carry nothing that anybody uses
 MOST_EXTENSIONS: Final = 16384  # in all chunks of one body, so that padding can't cost more than the body
 LONGEST_TRAILERS: Final = 8192
+MOST_TRAILERS: Final = 100
 
 
 class BodyReader(Protocol):
@@ -43,9 +44,12 @@ class LengthReader:
 
 
 class ChunkedReader:
-    """A chunked body. `limit` bounds the sum of its chunks, 0 is none; trailers are checked and dropped (RFC 9110 §6.5.1)."""
+    """A chunked body. `limit` bounds the sum of its chunks, 0 is none.
 
-    __slots__ = ("buffer", "done", "extensions", "left", "limit", "received", "rest", "step")
+    Trailers are checked and dropped (RFC 9110 §6.5.1).
+    """
+
+    __slots__ = ("at", "buffer", "done", "extensions", "left", "limit", "received", "rest", "step")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -53,6 +57,7 @@ class ChunkedReader:
         self.extensions = 0
         self.left = 0  # of the chunk being read
         self.buffer = b""  # a line that hasn't ended yet
+        self.at = 0  # how much of the buffer is read: cutting it at each chunk would be quadratic
         self.done = False
         self.rest = b""
         self.step = self.read_size  # which bytes come next is a function, not a flag
@@ -62,19 +67,21 @@ class ChunkedReader:
         self.buffer += data
         while not self.done and self.step(pieces):
             pass
+        self.buffer, self.at = self.buffer[self.at :], 0
         if self.done:
             self.rest, self.buffer = self.buffer, b""
         return pieces
 
     def read_size(self, pieces: list[bytes]) -> bool:
         """chunk-size [ chunk-ext ] CRLF"""
-        end = self.buffer.find(b"\n", 0, LONGEST_SIZE_LINE)
+        buffer, at = self.buffer, self.at
+        end = buffer.find(b"\n", at, at + LONGEST_SIZE_LINE)
         if end < 0:
-            if len(self.buffer) >= LONGEST_SIZE_LINE:
+            if len(buffer) - at >= LONGEST_SIZE_LINE:
                 raise PeerError(400, "a chunk's size line is too long")
-            check_size_prefix(self.buffer)
+            check_size_prefix(buffer[at:])
             return False
-        line, self.buffer = self.buffer[:end], self.buffer[end + 1 :]
+        line, self.at = buffer[at:end], end + 1
         if line[-1:] != b"\r":  # RFC 9112 §7.1: a bare LF here is how two parsers come to disagree
             raise PeerError(400, "a chunk's size line doesn't end in CRLF")
         self.left = self.read_chunk_size(line[:-1])
@@ -98,42 +105,35 @@ class ChunkedReader:
         return int(size, 16)
 
     def read_data(self, pieces: list[bytes]) -> bool:
-        if len(self.buffer) < self.left:
-            if self.buffer:
-                pieces.append(self.buffer)
-                self.left -= len(self.buffer)
-                self.buffer = b""
-            return False
+        piece = self.buffer[self.at : self.at + self.left]
+        if piece:
+            pieces.append(piece)
+            self.at += len(piece)
+            self.left -= len(piece)
         if self.left:
-            pieces.append(self.buffer[: self.left])
-            self.buffer = self.buffer[self.left :]
-            self.left = 0
-        end = self.buffer[:2]
-        if end != b"\r\n"[: len(end)]:
+            return False
+        end = self.buffer[self.at : self.at + 2]
+        if end != CRLF[: len(end)]:
             raise PeerError(400, "a chunk is longer than its size")
         if len(end) < 2:
             return False
-        self.buffer = self.buffer[2:]
+        self.at += 2
         self.step = self.read_size
         return True
 
     def read_trailers(self, pieces: list[bytes]) -> bool:
-        """trailer-section CRLF. They may not carry what frames or routes a message, and nobody asked for them: dropped."""
-        if self.buffer[:2] == b"\r\n":
-            self.buffer = self.buffer[2:]
+        """trailer-section CRLF. They may not carry what frames or routes a message, and nobody asked for them."""
+        buffer, at = self.buffer, self.at
+        if buffer.startswith(CRLF, at):
+            self.at += 2
             self.done = True
             return False
-        end = self.buffer.find(b"\r\n\r\n")
-        block = self.buffer if end < 0 else self.buffer[:end]
-        if len(block) > LONGEST_TRAILERS:
-            raise PeerError(431, "the trailers are too long")
+        end = buffer.find(END_OF_HEAD, at)
         if end < 0:
-            left = block.translate(None, FIELD_BYTES)
-            if not only_line_ends(left[:-1] if len(left) % 2 else left, len(left) // 2):
-                raise PeerError(400, "a trailer has a control character, or a line doesn't end in CRLF")
+            check_unfinished_trailers(buffer[at:])
             return False
-        check_trailers(block)
-        self.buffer = self.buffer[end + 4 :]
+        check_trailers(buffer[at:end])
+        self.at = end + 4
         self.done = True
         return False
 
@@ -146,7 +146,7 @@ def check_size_prefix(buffer: bytes) -> None:
 
 
 def check_extension(extension: bytes) -> None:
-    """chunk-ext = *( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ) (RFC 9112 §7.1.1), past the first ";"."""
+    """*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] ) (RFC 9112 §7.1.1), past the first semicolon."""
     text = extension.decode("latin-1")
     while True:
         text = text.lstrip(" \t")
@@ -178,9 +178,19 @@ def skip_value(text: str) -> str:
     return text[end:]
 
 
+def check_unfinished_trailers(block: bytes) -> None:
+    if len(block) > LONGEST_TRAILERS + 3:  # but for the line ends behind them
+        raise PeerError(431, "the trailers are too long")
+    lines = block[:-1] if block.endswith(b"\r") else block
+    if not only_line_ends(lines.translate(None, FIELD_BYTES), lines.count(CRLF)):
+        raise PeerError(400, "a trailer has a control character, or a line doesn't end in CRLF")
+
+
 def check_trailers(block: bytes) -> None:
     lines = block.decode("latin-1").split("\r\n")
-    if not only_line_ends(block.translate(None, FIELD_BYTES), len(lines) - 1) or len(lines) > 100:
+    if len(block) > LONGEST_TRAILERS or len(lines) > MOST_TRAILERS:
+        raise PeerError(431, "the trailers are too long or too many")
+    if not only_line_ends(block.translate(None, FIELD_BYTES), len(lines) - 1):
         raise PeerError(400, "the trailers are malformed")
     for line in lines:
         name, colon, _ = line.partition(":")

@@ -1,4 +1,4 @@
-"""The request side of one HTTP/1.1 connection, sans-IO: `receive` takes bytes as they come and says when a request is whole.
+"""The request side of one HTTP/1.1 connection, sans-IO: `receive` takes bytes and says when a request is whole.
 
 It knows heads, bodies and pipelining; it must not know sockets, clocks, applications, or where large bodies are kept.
 """
@@ -11,6 +11,7 @@ from corral.errors import PeerError
 from corral.http.framing import BodyReader, ChunkedReader, LengthReader
 from corral.http.head import (
     CHUNKED,
+    LONGEST_LINE,
     PLAIN,
     FieldNames,
     Framing,
@@ -20,13 +21,14 @@ from corral.http.head import (
     read_framing,
     read_request_line,
 )
-from corral.http.syntax import END_OF_HEAD, FIELD_BYTES, only_line_ends
+from corral.http.syntax import CRLF, END_OF_HEAD, FIELD_BYTES, only_line_ends
 
 # Clients repeat themselves. A connection remembers the block of fields it sent last, if it isn't large, so that the
 # gateway need not read it again; several requests in a row with the same block cost one comparison each.
 LONGEST_REMEMBERED: Final = 2048
 MOST_LINES: Final = 1024
 LONGEST_LINE_KEPT: Final = 256
+MOST_PIECES: Final = 256  # of a body that comes in drops: more are joined, an object costs 40 bytes
 _lines: dict[bytes, RequestLine] = {}
 NAMES: Final = FieldNames()
 
@@ -36,11 +38,13 @@ class Phase(enum.Enum):
 
     HEAD = "a head, or nothing yet"
     BODY = "a body"
+    LOST = "the rest of a body that nobody has read"
 
 
 # Bound once: looking a member up costs 0.05 µs.
 HEAD: Final = Phase.HEAD
 BODY: Final = Phase.BODY
+LOST: Final = Phase.LOST
 
 
 class Inbound:
@@ -51,8 +55,8 @@ class Inbound:
     """
 
     __slots__ = (
-        "base", "block", "buffer", "fields", "framing", "limits", "line", "line_bytes", "own", "phase", "pieces", "prepare",
-        "reader", "received", "repeated", "stream", "version",
+        "base", "block", "buffer", "fields", "framing", "limits", "line", "line_bytes", "own", "phase", "pieces",
+        "prepare", "reader", "received", "repeated", "stream", "version",
     )  # fmt: skip
 
     def __init__(
@@ -83,7 +87,7 @@ class Inbound:
 
     def receive(self, data: bytes) -> bool:
         """Take `data`; True once a request is whole. Raises PeerError; the connection is of no further use then."""
-        if self.phase is BODY:
+        if self.phase is not HEAD:
             return self.receive_body(data)
         if self.buffer:
             return self.receive_more_head(data)
@@ -131,10 +135,11 @@ class Inbound:
         return self.begin_body(self.framing, rest)
 
     def new_line(self, first: bytes) -> RequestLine:
-        if self.limits.line and len(first) > self.limits.line:
-            raise PeerError(414, f"a request line of more than {self.limits.line} bytes")
+        limit = self.limits.line or LONGEST_LINE
+        if len(first) > limit:
+            raise PeerError(414, f"a request line of more than {limit} bytes")
         line = read_request_line(first)
-        if len(first) <= LONGEST_LINE_KEPT:
+        if len(first) <= LONGEST_LINE_KEPT and line[5] is None:  # an authority must be put in place of Host each time
             if len(_lines) >= MOST_LINES:
                 _lines.clear()  # not an LRU list: a flood of junk costs the others one miss each, not a list's upkeep
             _lines[first] = line
@@ -153,35 +158,37 @@ class Inbound:
             self.prepare(fields)
 
     def receive_more_head(self, data: bytes) -> bool:
-        """A head that comes in pieces. Refuse as early as can be told: a client that never ends its head learns nothing more."""
+        """A head that comes in pieces. Refuse as early as can be told: a client may never end its head."""
         buffer = self.buffer
         if not isinstance(buffer, bytearray):
             self.buffer = buffer = bytearray(buffer)
-        searched = max(0, len(buffer) - 3)
+        checked = len(buffer)
         buffer += data
-        if buffer.startswith(b"\r\n"):
-            # RFC 9112 §2.2: one empty line before a request is ignored; some clients send it behind a body.
-            del buffer[:2]
-            searched = 0
-        if buffer.startswith((b"\r\n", b"\n")):
+        # RFC 9112 §2.2: one empty line before a request is ignored; some clients send it behind a body. It stays in the
+        # buffer until the head is whole, so that there can't be a second one.
+        start = 2 if buffer.startswith(CRLF) else 0
+        if buffer.startswith((CRLF, b"\n"), start):
             raise PeerError(400, "empty lines where a request should stand")
-        end = buffer.find(END_OF_HEAD, searched)
+        end = buffer.find(END_OF_HEAD, max(start, checked - 3))
         if end >= 0:
-            whole = bytes(buffer)
+            whole = bytes(buffer[start:])
             self.buffer = b""
-            return self.read_head(whole, end)
-        self.check_unfinished(buffer)
+            return self.read_head(whole, end - start)
+        self.check_unfinished(buffer, start, checked)
         return False
 
-    def check_unfinished(self, buffer: bytearray) -> None:
-        line_end = buffer.find(b"\r\n")
-        limit = self.limits.line
-        if limit and (len(buffer) - 1 if line_end < 0 else line_end) > limit:
+    def check_unfinished(self, buffer: bytearray, start: int, checked: int) -> None:
+        """Refuse what would be refused whole. Bytes are looked at once: those before `checked` have passed."""
+        line_end = buffer.find(CRLF, start)
+        limit = self.limits.line or LONGEST_LINE
+        if (len(buffer) - 1 if line_end < 0 else line_end) - start > limit:
             raise PeerError(414, f"a request line of more than {limit} bytes")
-        if len(buffer) > self.limits.head:
-            raise PeerError(431, "the head is too large")
-        left = bytes(buffer).translate(None, FIELD_BYTES)
-        if not only_line_ends(left[:-1] if left.endswith(b"\r") else left, len(left) // 2):
+        if line_end >= 0 and len(buffer) - line_end - 5 > self.limits.block:  # but for the line ends around it
+            raise PeerError(431, f"fields of more than {self.limits.block} bytes together")
+        if checked and buffer[checked - 1] == 13:  # a CR that waited for its LF
+            checked -= 1
+        fresh = bytes(buffer[checked : -1 if buffer.endswith(b"\r") else None])
+        if not only_line_ends(fresh.translate(None, FIELD_BYTES), fresh.count(CRLF)):
             raise PeerError(400, "a control character in the head, or a line that doesn't end in CRLF")
 
     def begin_body(self, framing: Framing, rest: bytes) -> bool:
@@ -202,6 +209,8 @@ class Inbound:
         return self.receive_body(rest) if rest else False
 
     def receive_body(self, data: bytes) -> bool:
+        if self.phase is LOST:
+            raise PeerError(400, "the body of the last request was not read to its end")
         if not self.feed(data):
             return False
         self.phase = HEAD
@@ -211,9 +220,13 @@ class Inbound:
         """Give `data` to the body's reader; its pieces stand in `pieces`. True at the end of the body."""
         reader = self.reader
         assert reader is not None, "no body is being read"
-        for piece in reader.feed(data):
+        pieces = reader.feed(data)
+        if pieces:
+            piece = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             self.received += len(piece)
             self.pieces.append(piece)
+            if len(self.pieces) > MOST_PIECES:
+                self.pieces = [b"".join(self.pieces)]
         if not reader.done:
             return False
         self.buffer = reader.rest
@@ -235,8 +248,8 @@ class Inbound:
         return self.receive(data)
 
     def forget_body(self) -> None:
-        """The request with a body is answered."""
-        self.phase = HEAD
+        """The request with a body is answered. What of it nobody has read must never pass for a request."""
+        self.phase = HEAD if self.reader is None else LOST
         self.reader = None
         if self.received:
             self.received = 0
@@ -244,5 +257,5 @@ class Inbound:
 
     @property
     def idle(self) -> bool:
-        """Nothing of a request has come."""
-        return self.phase is HEAD and not self.buffer
+        """Nothing of a request has come; an empty line is nothing."""
+        return self.phase is HEAD and (not self.buffer or self.buffer == CRLF)

@@ -56,8 +56,8 @@ class Heads:
     def write(self, status: str, headers: Sequence[Header]) -> list[bytes]:
         """The head's lines, without the one that frames the body and without the empty one.
 
-        Afterwards `length` is the Content-Length that the application gave, `close` whether it asked to close, `upgrade`
-        what it switches to. Raises AppError if a status or a header could break the message.
+        Afterwards `length` is the Content-Length that the application gave, `close` whether it asked to close, and
+        `upgrade` what it switches to. Raises AppError if a status or a header could break the message.
         """
         self.length = None
         self.close = False
