@@ -79,8 +79,8 @@ class Exchange:
     def send_whole(self, body: bytes, *, last: bool = False) -> None:
         """The head and the only piece of body, in one go. The way of nearly every response: 1.2 µs.
 
-        `last` says that the application has nothing more to do for this request, so that a connection which ends with it
-        may be closed in the same packet.
+        `last` says that the application has nothing more to do for this request, so that a connection which ends with
+        it may be closed in the same packet.
         """
         head = self.head(len(body))
         if self.head_only or self.left == 0:
@@ -91,6 +91,7 @@ class Exchange:
         if self.left is not None and len(body) != self.left:
             self.transmit(head)
             self.send(body)
+            self.check_promise()
             return
         self.sent = len(body)
         if self.left is not None:
@@ -133,7 +134,6 @@ class Exchange:
             raise AppError("the application returned a body without calling start_response")
         heads = self.heads
         lines = heads.write(self.status, self.headers)
-        self.head_sent = True
         length = heads.length
         if heads.bodiless:
             self.frame_bodiless(lines, length)
@@ -149,6 +149,7 @@ class Exchange:
             lines.append(b"Transfer-Encoding: chunked\r\n")
         else:
             self.keep_alive = False  # RFC 9112 §6.3: the end of the connection is the end of the body
+        self.head_sent = True
         if heads.upgrade and self.status.startswith("101"):
             lines.append(b"Connection: upgrade\r\nUpgrade: %b\r\n\r\n" % heads.upgrade.encode("latin-1"))
             self.keep_alive = False
@@ -163,6 +164,9 @@ class Exchange:
 
     def frame_bodiless(self, lines: list[bytes], length: int | None) -> None:
         """RFC 9110 §8.6: no Content-Length in 1xx and 204; in 304 it speaks of the 200 that was not sent."""
+        if self.status[0] == "1" and not (self.status.startswith("101") and self.heads.upgrade):
+            # RFC 9110 §15.2: the client would go on waiting; §15.2.2: a switch names its protocol.
+            raise AppError(f"{self.status!r} is no final status")
         self.head_only = True
         if length is not None and not self.status.startswith("304"):
             lines[:] = [line for line in lines if not line.startswith(b"Content-Length:")]
@@ -173,5 +177,8 @@ class Exchange:
             self.send_whole(b"")
         elif self.chunked:
             self.transmit(b"0\r\n\r\n")
+        self.check_promise()
+
+    def check_promise(self) -> None:
         if self.left and not self.head_only:
             self.keep_alive = False  # the client would wait for the rest, and take the next response for it

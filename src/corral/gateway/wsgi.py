@@ -25,6 +25,9 @@ class NoInput(io.BytesIO):
     def write(self, _: Any) -> int:
         raise io.UnsupportedOperation("wsgi.input is for reading")
 
+    def writelines(self, _: Any) -> None:
+        raise io.UnsupportedOperation("wsgi.input is for reading")
+
 
 NO_INPUT: Final = NoInput()
 
@@ -92,7 +95,7 @@ def prepare_plain(fields: Environ, trust: Trust) -> None:
 
 
 def prepare_trusted(fields: Environ, trust: Trust) -> None:
-    """Fields of a trusted proxy: it may say the scheme. RFC 9110 §7.8 has none of this; the headers are a convention."""
+    """Fields of a trusted proxy: it may say the scheme. No RFC has these headers; they are a convention."""
     schemes = []
     for key, secure in trust.secure_scheme_headers:
         value = fields.get(key)
@@ -108,8 +111,10 @@ def prepare_trusted(fields: Environ, trust: Trust) -> None:
 
 
 def judge_underscores(fields: Environ, trust: Trust, *, trusted: bool) -> None:
-    """Names with an underscore could forge what a proxy sets with hyphens (see FieldNames.learn): believed only if named in
-    forwarder_headers and sent by a trusted peer, or if header_map says so."""
+    """Names with an underscore could forge what a proxy sets with hyphens (see FieldNames.learn).
+
+    They are believed only if named in forwarder_headers and sent by a trusted peer, or if header_map says so.
+    """
     for key in [key for key in fields if key[0] == "_"]:
         value = fields.pop(key)
         name = key[1:]
@@ -121,7 +126,7 @@ def judge_underscores(fields: Environ, trust: Trust, *, trusted: bool) -> None:
         if name == "SCRIPT_NAME" and allowed:
             fields["SCRIPT_NAME"] = value
         cgi = name.replace("-", "_")
-        if cgi in ("CONTENT_LENGTH", "CONTENT_TYPE"):
+        if cgi in ("CONTENT_LENGTH", "CONTENT_TYPE", "TRANSFER_ENCODING"):
             raise PeerError(400, f"{name} with an underscore")
         cgi = "HTTP_" + cgi
         fields[cgi] = f"{fields[cgi]},{value}" if cgi in fields else value
@@ -130,9 +135,10 @@ def judge_underscores(fields: Environ, trust: Trust, *, trusted: bool) -> None:
 def strip_script_name(environ: Environ) -> None:
     """The path begins with the mount point, or the proxy and this server are configured apart."""
     script_name, path = environ["SCRIPT_NAME"], environ["PATH_INFO"]
-    if not path.startswith(script_name):
+    rest = path[len(script_name) :]
+    if not path.startswith(script_name) or (rest and rest[0] != "/" and script_name[-1] != "/"):
         raise PeerError(500, f"the path doesn't begin with SCRIPT_NAME {script_name!r}")
-    environ["PATH_INFO"] = path[len(script_name) :]
+    environ["PATH_INFO"] = rest
 
 
 class SendFile(Protocol):
@@ -162,7 +168,8 @@ def run(app: App, environ: Environ, exchange: Exchange, send_file: SendFile | No
 def send_pieces(pieces: Iterable[bytes], exchange: Exchange) -> None:
     if not exchange.head_sent and length_is_one(pieces):
         for piece in pieces:
-            if type(piece) is bytes and exchange.status:
+            # write() may have been called by now, and a wrong __len__ may be followed by a second piece
+            if type(piece) is bytes and exchange.status and not exchange.head_sent:
                 exchange.send_whole(piece)
             else:
                 exchange.send(piece)
@@ -181,25 +188,29 @@ def length_is_one(pieces: Any) -> bool:
 
 
 def send_as_file(wrapper: FileWrapper, exchange: Exchange, send_file: SendFile) -> bool:
-    """Hand the file to the kernel; False if it is none, or if its bytes would have to be chunked."""
-    if exchange.head_sent or exchange.head_only or not exchange.status:
+    """Hand the file to the kernel; False if it is none, or if something has been sent already."""
+    if exchange.head_sent or not exchange.status or not is_plain_file(wrapper.filelike):
         return False
     try:
-        wrapper.filelike.fileno()
         start = wrapper.filelike.tell()
-        size = wrapper.filelike.seek(0, 2)
+        size = max(0, wrapper.filelike.seek(0, 2) - start)
         wrapper.filelike.seek(start)
-    except (AttributeError, OSError, ValueError):
+    except (OSError, ValueError):
         return False
-    head = exchange.head(size - start)
+    head = exchange.head(size)
     if exchange.head_only or exchange.left is None:
         exchange.transmit(head)
         return True
-    gone = send_file(head, wrapper, exchange.left)
-    exchange.sent = gone or 0
+    exchange.sent = send_file(head, wrapper, min(size, exchange.left)) or 0
     exchange.left -= exchange.sent
     exchange.finish()
     return True
+
+
+def is_plain_file(filelike: Any) -> bool:
+    """Whether its bytes are those of its descriptor: a gzip file has one too, and it isn't what read() returns."""
+    file = getattr(filelike, "file", filelike)  # tempfile's and Django's wrappers
+    return type(getattr(file, "raw", file)) is io.FileIO
 
 
 def early_hints(exchange: Exchange) -> Callable[[Sequence[tuple[str, str]]], None]:
@@ -209,7 +220,8 @@ def early_hints(exchange: Exchange) -> Callable[[Sequence[tuple[str, str]]], Non
         if exchange.head_sent or exchange.version != "HTTP/1.1":
             return
         lines = exchange.heads.write("103 Early Hints", headers)
-        exchange.transmit(b"".join([b"HTTP/1.1 103 Early Hints\r\n", *lines[1:], b"\r\n"]))
+        hints = [line for line in lines[1:] if not line.startswith(b"Content-Length:")]  # RFC 9110 §8.6
+        exchange.transmit(b"".join([b"HTTP/1.1 103 Early Hints\r\n", *hints, b"\r\n"]))
 
     return send_early_hints
 

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from corral.errors import AppError
-from corral.http.head import HTTP_1_1
 from corral.http.syntax import DIGITS, FIELD_BYTES, is_token
 
 REASONS: Final = {
     400: "Bad Request", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 408: "Request Timeout",
     413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 501: "Not Implemented", 503: "Service Unavailable", 505: "HTTP Version Not Supported",
+    507: "Insufficient Storage",
 }  # fmt: skip
 
 # PEP 3333: an application must not set hop-by-hop fields. The first group is the server's own affair and is passed
@@ -65,15 +65,18 @@ class Heads:
         lines, lengths = self.lines, self.lengths
         start, self.bodiless = self.starts.get(status) or self.new_start(status)
         out = [start]
-        for header in headers:
-            line = lines.get(header)
-            if line is None:
-                known = lengths.get(header)
-                if known is not None and self.length is None:
-                    line, self.length = known
-                else:
-                    line = self.new_line(header)
-            out.append(line)
+        try:
+            for header in headers:
+                line = lines.get(header)
+                if line is None:
+                    known = lengths.get(header)
+                    if known is not None and self.length is None:
+                        line, self.length = known
+                    else:
+                        line = self.new_line(header)
+                out.append(line)
+        except TypeError:  # a list is no key; PEP 3333 wants tuples, applications that send lists work elsewhere
+            return self.write(status, [as_tuple(header) for header in headers])
         return out
 
     def new_start(self, status: str) -> tuple[bytes, bool]:
@@ -135,6 +138,12 @@ class Heads:
             self.upgrade = value
 
 
+def as_tuple(header: Sequence[str]) -> Header:
+    if not isinstance(header, list | tuple) or not all(type(part) is str for part in header) or len(header) != 2:
+        raise AppError(f"a header must be a tuple of two str, not {header!r}")
+    return header[0], header[1]
+
+
 def encode(text: str, what: str, given: object) -> bytes:
     """latin-1, without control characters: whatever could start another line is refused, not repaired."""
     try:
@@ -146,9 +155,7 @@ def encode(text: str, what: str, given: object) -> bytes:
     return raw
 
 
-def error_response(
-    status: int, detail: str, date: str, server: str, version: str = HTTP_1_1, *, body: bool = True
-) -> bytes:
+def error_response(status: int, detail: str, date: str, server: str, *, body: bool = True) -> bytes:
     """A whole response that says what was wrong, and closes the connection."""
     reason = REASONS.get(status, "Error")
     page = (
