@@ -43,6 +43,10 @@ class Preload(Exception):
         self.exit_code = exit_code
 
 
+class EarlyStop(SystemExit):
+    """TERM, INT or QUIT before there are workers."""
+
+
 def serve(loaded: Loaded, *, load_again: Callable[[], Loaded]) -> int:
     """Run the server until it is stopped; its exit code. `load_again` reads the configuration anew, at a reload."""
     server = Server(loaded, load_again)
@@ -54,6 +58,8 @@ def serve(loaded: Loaded, *, load_again: Callable[[], Loaded]) -> int:
             return server.leave(EXIT_CONFIG)
         except Preload as failure:
             return server.leave(failure.exit_code)
+        except EarlyStop:
+            return server.leave(0)
         except Exception:
             if server.log is None:
                 raise
@@ -159,8 +165,8 @@ class Server:
     # generations
 
     def edition(self, generation: int, config: Config, listeners: list[Listener]) -> Edition:
-        load = self.loader(config)
         self.holdings[generation] = listeners
+        load = self.loader(config)
         return Edition(
             generation=generation,
             app=str(config.wsgi_app),
@@ -190,8 +196,10 @@ class Server:
         except AppLoadError as error:
             self.log.error("%s", error)
             raise Preload(error.exit_code) from None
-        except Exception:
-            self.log.exception("Exception while loading the application")
+        except EarlyStop:
+            raise
+        except (Exception, SystemExit):
+            self.log.exception("Exception while loading the application %s", uri)
             raise Preload(EXIT_BOOT) from None
         return lambda: preloaded
 
@@ -212,6 +220,7 @@ class Server:
                 log.warning("preload_app: modules that are loaded stay as they are; a restart loads new code")
             edition = self.edition(generation, config, listeners)
         except BaseException as error:
+            self.holdings.pop(generation, None)
             for listener in opened:
                 listener.unlink()
                 listener.close()
@@ -337,5 +346,5 @@ def name_of(config: Config) -> str:
 
 
 def leave_early(signum: int, frame: object) -> NoReturn:
-    """Before there are workers, TERM, INT and QUIT end the start at once, also a preload that hangs."""
-    raise SystemExit(0)
+    """Until the arbiter listens to signals, these end the start at once, also a preload that hangs."""
+    raise EarlyStop(0)

@@ -28,9 +28,10 @@ def make_server(request, tmp_path):
     """Makes servers, each in a directory of its own with a hello.py beside what is asked for."""
     servers = request.node.servers = []
 
-    def make(*, env=None, **files):
-        directory = tmp_path / f"server{len(servers)}"
-        directory.mkdir()
+    def make(*, env=None, directory=None, **files):
+        if directory is None:
+            directory = tmp_path / f"server{len(servers)}"
+            directory.mkdir()
         named = {f"{name}.py": text for name, text in files.items()}
         server = Server(directory, files={"hello.py": HELLO, **named}, env=env)
         servers.append(server)

@@ -93,7 +93,7 @@ class Server:
 
     @property
     def port(self):
-        match = re.findall(r"Listening at: https?://[^ ]*?:(\d+)", self.log)
+        match = re.findall(r"Listening at: .*?https?://[^ ,]*?:(\d+)", self.log)
         assert match, "the server hasn't said where it listens"
         return int(match[-1])
 
