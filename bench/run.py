@@ -20,7 +20,7 @@ from figures import CRITERIA, Sample, met, table, verdicts
 from running import Running, ServerFailed
 from scenario import SCENARIOS, Scenario, WrongAnswer, verify
 from servers import SERVERS, Server
-from wrk import LoadFailed, put_load
+from wrk import LoadFailed, Report, put_load
 
 WARM_UP = 0.5
 Row = TypeVar("Row", Scenario, Server)
@@ -79,7 +79,7 @@ def measure_rounds(
             progress(f"{scenario.name}, round {number + 1} of {options.rounds}: {server.name}")
             try:
                 yield measure(scenario, server, number, options.seconds, binaries)
-            except (ServerFailed, WrongAnswer, LoadFailed) as error:
+            except (ServerFailed, WrongAnswer, Failed) as error:
                 raise Failed(f"{server.name}, {scenario.name}, round {number + 1}: {error}") from error
     progress("")
 
@@ -87,24 +87,38 @@ def measure_rounds(
 def measure(scenario: Scenario, server: Server, number: int, seconds: float, binaries: Path) -> Sample:
     with tempfile.TemporaryDirectory(prefix="corral-bench-") as scratch:
         with Running(server, scenario.app, binaries, Path(scratch)) as running:
-            verify(scenario, running.port)
-            put_load(scenario, running.port, WARM_UP)
-            before = running.cpu_seconds()
-            report = put_load(scenario, running.port, seconds)
-            spent = running.cpu_seconds() - before
-            running.check_alive()
-            report.check(server.closes_unannounced)
-            pss = running.pss_kib()
+            try:
+                report, cpu, pss = load(scenario, running, seconds)
+            except (WrongAnswer, LoadFailed) as error:
+                raise Failed(f"{error}\n{running.last_words()}") from error
         if "{log}" in server.command:
             check_log(running.access_log, report.requests)
     return Sample(
         scenario=scenario.name,
         server=server.name,
         round=number,
-        cpu=spent * 1e6 / report.requests,
+        cpu=cpu * 1e6 / report.requests,
         rate=report.rate,
         pss=pss / 1024,
     )
+
+
+def load(scenario: Scenario, running: Running, seconds: float) -> tuple[Report, float, int]:
+    """The report, the CPU seconds that it took, and the KiB of memory after it."""
+    verify(scenario, running.port)
+    put_load(scenario, running.port, WARM_UP)
+    before = running.cpu_seconds()
+    report = put_load(scenario, running.port, seconds)
+    cpu = running.cpu_seconds() - before
+    running.check_alive()
+    report.check(unannounced_close=closes_unannounced(running.server, scenario))
+    return report, cpu, running.pss_kib()
+
+
+def closes_unannounced(server: Server, scenario: Scenario) -> bool:
+    if server.closes_unannounced == "if asked":
+        return scenario.headers.get("Connection") == "close"
+    return server.closes_unannounced == "always"
 
 
 def check_log(log: Path, requests: int) -> None:

@@ -4,6 +4,7 @@ Each gets what its documentation recommends for speed, so that the comparison is
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -15,8 +16,8 @@ class Server:
     scenarios: tuple[str, ...] = ()
     """The scenarios it is measured in; empty: all."""
 
-    closes_unannounced: bool = False
-    """It closes after each response without `Connection: close`, which wrk counts as one read error a request."""
+    closes_unannounced: Literal["never", "if asked", "always"] = "never"
+    """It closes after a response without `Connection: close`, which wrk counts as one read error a request."""
 
     def arguments(self, *, port: int, app: str, directory: str, log: str) -> list[str]:
         return [part.format(port=port, app=app, directory=directory, log=log) for part in self.command]
@@ -40,10 +41,14 @@ SERVERS = (
     ),
     # Not --http11-socket: one worker serves one of its keep-alive connections and lets the 63 others wait.
     # So there are two rows: no keep-alive, and keep-alive by the router, which is a second process.
-    Server("uwsgi", (*UWSGI, "--http-socket", "127.0.0.1:{port}", "--module", "{app}"), closes_unannounced=True),
-    Server("uwsgi-router", (*UWSGI, "--http", "127.0.0.1:{port}", "--http-keepalive", "--module", "{app}")),
+    Server("uwsgi", (*UWSGI, "--http-socket", "127.0.0.1:{port}", "--module", "{app}"), closes_unannounced="always"),
+    Server(
+        "uwsgi-router",
+        (*UWSGI, "--http", "127.0.0.1:{port}", "--http-keepalive", "--module", "{app}"),
+        closes_unannounced="if asked",
+    ),
     Server("fastpysgi", ("fastpysgi", "--host", "127.0.0.1", "--port", "{port}", "{app}")),
-    # Its default of four threads. With one, its loop and its thread contend for the interpreter lock under 64 connections:
-    # 200 or 9,000 requests a second, as it happens, and at times none in a second.
+    # Its default of four threads. With one, its loop and that thread contend for the interpreter lock under 64
+    # connections: 200 or 9,000 requests a second, as it happens, and at times none in a second.
     Server("waitress", ("waitress-serve", "--listen=127.0.0.1:{port}", "--threads=4", "{app}")),
 )

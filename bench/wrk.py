@@ -38,9 +38,9 @@ class Report:
         bad_statuses = int(statuses[1]) if statuses else 0
         return cls(int(requests[1]), float(rate[1]), connect, read, write, timeout, bad_statuses)
 
-    def check(self, closes_unannounced: bool = False) -> None:
-        """Raise LoadFailed at any error. A server that closes without saying so is allowed one read error a request."""
-        read_errors = 0 if closes_unannounced and self.read_errors <= self.requests else self.read_errors
+    def check(self, *, unannounced_close: bool = False) -> None:
+        """Raise LoadFailed at any error. Where closing without saying so is known, one read error a request is none."""
+        read_errors = 0 if unannounced_close and self.read_errors <= self.requests else self.read_errors
         errors = {
             "connect errors": self.connect_errors,
             "read errors": read_errors,

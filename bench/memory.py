@@ -1,0 +1,120 @@
+"""How much memory a server takes: the whole tree after 1,000 requests, and a worker for each idle connection.
+
+PSS is of processes; what the kernel keeps for a socket isn't in it, and is the same for every server.
+"""
+
+import argparse
+import http.client
+import resource
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import environment
+from running import Running, ServerFailed, pss_kib
+from servers import SERVERS, Server
+
+REQUESTS = 1000
+REQUEST = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+ROWS = {server.name: server for server in SERVERS}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="bench/memory.py", description=__doc__)
+    parser.add_argument("--connections", type=int, default=5000, help="idle connections to hold open (5000)")
+    options = parser.parse_args()
+    try:
+        binaries = environment.prepare()
+        allow_descriptors(options.connections + 200)
+        for name in ("corral", "gunicorn"):
+            print(f"{name}: {after_requests(ROWS[name], binaries):.1f} MiB PSS, arbiter and one worker", flush=True)
+        growth = for_idle_connections(ROWS["corral"], binaries, options.connections)
+        print(f"corral: {growth:.2f} KiB PSS of the worker for each of {options.connections:,} idle connections")
+    except (environment.EnvironmentFailed, ServerFailed, OSError) as error:
+        print(f"memory: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def allow_descriptors(wanted: int) -> None:
+    """The server inherits the limit: it holds as many connections as this process does."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < wanted:
+        raise ServerFailed(f"{wanted} open files are needed, the limit is {hard}: raise it (ulimit -Hn)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextmanager
+def running(server: Server, binaries: Path) -> Iterator[Running]:
+    with (
+        tempfile.TemporaryDirectory(prefix="corral-bench-") as scratch,
+        Running(server, "apps:hello", binaries, Path(scratch)) as process,
+    ):
+        yield process
+
+
+def after_requests(server: Server, binaries: Path) -> float:
+    with running(server, binaries) as process:
+        ask(process.port, REQUESTS)
+        return process.pss_kib() / 1024
+
+
+def for_idle_connections(server: Server, binaries: Path, count: int) -> float:
+    """KiB a connection: each has had an answer, is kept alive, and waits for its next request."""
+    patient = replace(server, command=(*server.command[:-1], "--keep-alive", "300", server.command[-1]))
+    connections: list[socket.socket] = []
+    with running(patient, binaries) as process:
+        try:
+            ask(process.port, REQUESTS)
+            before = worker_pss(process)
+            for _ in range(count):
+                connection = socket.create_connection(("127.0.0.1", process.port), timeout=10)
+                connections.append(connection)
+                connection.sendall(REQUEST)
+                if not connection.recv(4096).startswith(b"HTTP/1.1 200 "):
+                    raise ServerFailed(f"connection {len(connections)} wasn't answered with 200")
+            growth = worker_pss(process) - before
+            check_open(connections)
+        finally:
+            for connection in connections:
+                connection.close()
+    return growth / count
+
+
+def ask(port: int, count: int) -> None:
+    """Over one connection where the server keeps it; http.client makes a new one where it doesn't."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    for _ in range(count):
+        client.request("GET", "/")
+        response = client.getresponse()
+        response.read()
+        if response.status != 200:
+            raise ServerFailed(f"answered {response.status}, not 200")
+    client.close()
+
+
+def worker_pss(process: Running) -> int:
+    """The worker is whichever process isn't the first one."""
+    workers = [pid for pid in process.pids() if pid != process.process.pid]
+    if len(workers) != 1:
+        raise ServerFailed(f"{process.server.name} has {len(workers)} workers, not one")
+    return pss_kib(workers[0])
+
+
+def check_open(connections: list[socket.socket]) -> None:
+    """A connection that was closed meanwhile would be counted as one that needs no memory."""
+    for number, connection in enumerate(connections, 1):
+        connection.setblocking(False)
+        try:
+            rest = connection.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            continue
+        raise ServerFailed(f"connection {number} {'has more to read' if rest else 'was closed'} while it was idle")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

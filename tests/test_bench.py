@@ -1,0 +1,211 @@
+"""The benchmarks' own arithmetic: what wrk's report says, what a ratio is of, and when a criterion is met."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).parents[1] / "bench"))
+figures = import_module("figures")
+run = import_module("run")
+running = import_module("running")
+scenario = import_module("scenario")
+servers = import_module("servers")
+wrk = import_module("wrk")
+
+GOOD = """Running 2s test @ http://127.0.0.1:18000/
+  1 threads and 64 connections
+  Thread Stats   Avg      Stdev     Max   +/- Stdev
+    Latency     0.89ms  527.07us   5.30ms   78.04%
+    Req/Sec    22.43k     1.37k   23.61k    80.00%
+  22336 requests in 1.00s, 1.66MB read
+Requests/sec:  22303.26
+Transfer/sec:      1.66MB
+"""
+
+
+def with_lines(*lines: str) -> str:
+    return GOOD.replace("Requests/sec", "".join(f"  {line}\n" for line in lines) + "Requests/sec")
+
+
+def sample(server: str, number: int, cpu: float, name: str = "bare", rate: float = 1000.0, pss: float = 10.0) -> object:
+    return figures.Sample(scenario=name, server=server, round=number, cpu=cpu, rate=rate, pss=pss)
+
+
+def test_a_report_without_errors_passes() -> None:
+    report = wrk.Report.parse(GOOD)
+    assert report == wrk.Report(22336, 22303.26)
+    report.check()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        pytest.param("Socket errors: connect 3, read 0, write 0, timeout 0", "3 connect errors", id="refused"),
+        pytest.param("Socket errors: connect 0, read 4, write 0, timeout 0", "4 read errors", id="reset"),
+        pytest.param("Socket errors: connect 0, read 0, write 5, timeout 0", "5 write errors", id="broken pipe"),
+        pytest.param("Socket errors: connect 0, read 0, write 0, timeout 6", "6 time-outs", id="no answer in time"),
+        pytest.param("Non-2xx or 3xx responses: 7", "7 answers that aren't 2xx or 3xx", id="a status of failure"),
+    ],
+)
+def test_every_error_of_a_report_is_fatal(line: str, message: str) -> None:
+    with pytest.raises(wrk.LoadFailed, match=message):
+        wrk.Report.parse(with_lines(line)).check()
+
+
+def test_a_report_tells_all_its_errors() -> None:
+    text = with_lines("Socket errors: connect 1, read 2, write 3, timeout 4", "Non-2xx or 3xx responses: 5")
+    assert wrk.Report.parse(text) == wrk.Report(22336, 22303.26, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize("text", ["", "unable to connect to 127.0.0.1:18000 Connection refused"])
+def test_what_is_no_report_is_refused(text: str) -> None:
+    with pytest.raises(wrk.LoadFailed, match="isn't understood"):
+        wrk.Report.parse(text)
+
+
+def test_no_request_at_all_is_a_failure() -> None:
+    with pytest.raises(wrk.LoadFailed, match="no answer at all"):
+        wrk.Report(requests=0, rate=0.0).check()
+
+
+def test_a_known_unannounced_close_is_one_read_error_a_request_and_no_more() -> None:
+    wrk.Report(100, 100.0, read_errors=100).check(unannounced_close=True)
+    with pytest.raises(wrk.LoadFailed, match="101 read errors"):
+        wrk.Report(100, 100.0, read_errors=101).check(unannounced_close=True)
+
+
+@pytest.mark.parametrize(
+    ("server", "name", "expected"),
+    [
+        pytest.param("uwsgi", "bare", True, id="a server without keep-alive that never says so"),
+        pytest.param("uwsgi-router", "bare", False, id="a router that keeps connections must not lose one"),
+        pytest.param("uwsgi-router", "connect", True, id="a router that was asked to close needn't say so"),
+        pytest.param("corral", "connect", False, id="Corral always announces it"),
+        pytest.param("gunicorn", "bare", False, id="gunicorn always announces it"),
+    ],
+)
+def test_which_closes_are_known(server: str, name: str, expected: bool) -> None:
+    row = next(row for row in servers.SERVERS if row.name == server)
+    asked = next(row for row in scenario.SCENARIOS if row.name == name)
+    assert run.closes_unannounced(row, asked) is expected
+
+
+def test_a_ratio_is_the_median_of_the_ratios_within_each_round() -> None:
+    # The machine is ten times slower in round 1, for both. Medians over all rounds would compare 20 with 30.
+    rounds = [("corral", 0, 10.0), ("granian", 0, 20.0), ("corral", 1, 100.0), ("granian", 1, 200.0)]
+    samples = [sample(*row) for row in [*rounds, ("corral", 2, 20.0), ("granian", 2, 30.0)]]
+    assert figures.ratio(samples, "bare", figures.cpu, "granian") == 0.5
+
+
+def test_a_round_that_lacks_one_of_the_two_is_left_out() -> None:
+    samples = [sample("corral", 0, 10.0), sample("corral", 1, 30.0), sample("granian", 1, 20.0)]
+    assert figures.ratio(samples, "bare", figures.cpu, "granian") == 1.5
+
+
+def test_there_is_no_ratio_without_a_common_round() -> None:
+    samples = [sample("corral", 0, 10.0), sample("granian", 0, 10.0, name="browser")]
+    assert figures.ratio(samples, "bare", figures.cpu, "granian") is None
+
+
+@pytest.mark.parametrize(
+    ("criterion", "ours", "theirs", "expected"),
+    [
+        pytest.param(("AtMostRatio", "bare", "granian", 0.75), 75.0, 100.0, True, id="exactly the limit is met"),
+        pytest.param(("AtMostRatio", "bare", "granian", 0.75), 76.0, 100.0, False, id="above the limit falls short"),
+        pytest.param(("AtMostMore", "bare", "corral+log", 4.0), 10.0, 14.0, True, id="a log for 4 µs is met"),
+        pytest.param(("AtMostMore", "bare", "corral+log", 4.0), 10.0, 14.5, False, id="a log for 4.5 µs falls short"),
+    ],
+)
+def test_when_a_criterion_is_met(
+    criterion: tuple[str, str, str, float], ours: float, theirs: float, expected: bool
+) -> None:
+    kind, name, peer, limit = criterion
+    samples = [sample("corral", 0, ours), sample(peer, 0, theirs)]
+    assert figures.met(getattr(figures, kind)(name, peer, limit), samples) is expected
+
+
+def test_what_was_not_measured_is_neither_met_nor_short() -> None:
+    text = figures.verdicts([])
+    assert text.count("not measured") == len(figures.CRITERIA)
+    assert "pass" not in text
+    assert "fall short" not in text
+
+
+def test_every_criterion_names_a_scenario_and_servers_that_exist() -> None:
+    for criterion in figures.CRITERIA:
+        assert criterion.scenario in {row.name for row in scenario.SCENARIOS}
+        assert set(criterion.servers) <= {row.name for row in servers.SERVERS}
+        for row in servers.SERVERS:
+            if row.name in criterion.servers:
+                assert not row.scenarios or criterion.scenario in row.scenarios
+
+
+def test_the_table_has_medians_and_corrals_ratios() -> None:
+    samples = [sample("corral", 0, 12.0, rate=50000.0), sample("gunicorn", 0, 240.0, rate=5000.0, pss=40.0)]
+    assert figures.table(samples, "bare").splitlines() == [
+        "          CPU µs/request  ratio  requests/s   ratio  PSS MiB  ratio",
+        "corral              12.0      –      50,000       –     10.0      –",
+        "gunicorn           240.0  0.050       5,000  10.000     40.0  0.250",
+    ]
+
+
+def test_a_stat_line_is_read_past_a_name_with_parentheses_and_spaces() -> None:
+    line = "17 (a) b (c) S 1 17 16 0 -1 4194560 1 2 3 4 100 20 3 7 20 0 1 0 99 1 1\n"
+    ticks = running.TICKS
+    assert running.ProcessStat.parse(line) == running.ProcessStat(session=16, seconds=130 / ticks)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "message"),
+    [
+        pytest.param(500, {"Content-Type": "text/plain"}, b"Hello, World!", "status 500", id="another status"),
+        pytest.param(200, {"Content-Type": "text/html"}, b"Hello, World!", "content type", id="another type"),
+        pytest.param(200, {}, b"Hello, World!", "content type none", id="no type"),
+        pytest.param(200, {"Content-Type": "text/plain"}, b"Hello", "another body of 5 bytes", id="another body"),
+        pytest.param(
+            200,
+            {"content-type": "text/plain", "content-length": "5"},
+            b"Hello, World!",
+            "content length 5",
+            id="a length",
+        ),
+    ],
+)
+def test_a_wrong_answer_is_told(status: int, headers: dict[str, str], body: bytes, message: str) -> None:
+    with pytest.raises(scenario.WrongAnswer, match=message):
+        scenario.check_answer(scenario.SCENARIOS[0], status, headers, body)
+
+
+def test_json_is_compared_by_value() -> None:
+    flask = next(row for row in scenario.SCENARIOS if row.name == "flask")
+    body = b'{"tags": ["a","b"], "currency":"CHF", "name":"item 42","number":42}'
+    scenario.check_answer(flask, 200, {"Content-Type": "application/json; charset=utf-8"}, body)
+
+
+def test_every_script_of_a_scenario_exists() -> None:
+    for row in scenario.SCENARIOS:
+        assert row.script is None or (scenario.SCRIPTS / row.script).is_file()
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        pytest.param(["--rounds", "0"], id="no round"),
+        pytest.param(["--rounds", "51"], id="too many rounds"),
+        pytest.param(["--seconds", "nan"], id="seconds that aren't a number"),
+        pytest.param(["--only", "bear"], id="an unknown scenario"),
+        pytest.param(["--servers", "unicorn"], id="an unknown server"),
+    ],
+)
+def test_wrong_arguments_are_refused(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run.parse(argv)
+    assert argv[0] in capsys.readouterr().err
+
+
+def test_scenarios_and_servers_can_be_chosen() -> None:
+    options = run.parse(["--only", "browser,bare", "--servers", "corral"])
+    assert [row.name for row in options.only] == ["bare", "browser"]
+    assert [row.name for row in options.servers] == ["corral"]
