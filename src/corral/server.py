@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from typing import NoReturn
 
 from corral import __version__
@@ -67,6 +68,15 @@ def serve(loaded: Loaded, *, load_again: Callable[[], Loaded]) -> int:
             return server.leave(EXIT_CRASH)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Holding:
+    """What a generation keeps in the arbiter. The next one may share its log and its listeners."""
+
+    config: Config
+    log: Log
+    listeners: list[Listener]
+
+
 class Server:
     """What lives as long as the server does, whatever generation is serving."""
 
@@ -84,7 +94,7 @@ class Server:
         self.board = Scoreboard(max(SLOTS, 2 * loaded.config.workers))
         self.lifeline, self.lifeline_writer = os.pipe()
         self.inherited = False
-        self.holdings: dict[int, list[Listener]] = {}  # generation → its listeners
+        self.holdings: dict[int, Holding] = {}  # by generation
 
     # start
 
@@ -102,16 +112,15 @@ class Server:
         log.info("Starting corral %s", __version__)
         for warning in self.warnings:
             log.warning("%s", warning)
-        process.resolve_owner(config.user, config.group)
         if config.pidfile:
             pidfile = Pidfile(config.pidfile)
             pidfile.create()
             cleanup.callback(pidfile.remove)
-        cleanup.callback(self.close_listeners)
-        listeners = self.listen(config, log)
-        log.info("Listening at: %s (%d)", ",".join(listener.label for listener in listeners), os.getpid())
+        cleanup.callback(self.stop_listening)
+        self.holdings[1] = Holding(config, log, self.listen(config, log))
+        self.say_where(self.holdings[1])
         log.info("Using worker: %s", config.worker_class)
-        edition = self.edition(1, config, listeners)
+        edition = self.edition(1)
         process.set_title(f"corral: master [{name_of(config)}]")
         arbiter = Arbiter(
             log=log,
@@ -119,13 +128,21 @@ class Server:
             wakeup=self.wakeup,
             edition=edition,
             load_edition=self.load_edition,
-            reopen_logs=log.reopen_files,
-            stop_listening=self.close_listeners,
+            reopen_logs=self.reopen_logs,
+            stop_listening=self.stop_listening,
             daemon=config.daemon,
         )
         if self.daemon is not None:
             self.daemon.detach()
         return arbiter.run()
+
+    def say_where(self, holding: Holding) -> None:
+        labels = ",".join(listener.label for listener in holding.listeners)
+        holding.log.info("Listening at: %s (%d)", labels, os.getpid())
+
+    def reopen_logs(self) -> None:
+        if self.log is not None:
+            self.log.reopen_files()
 
     def enter(self, config: Config) -> None:
         """What user code finds: its directory, its environment, its path."""
@@ -164,9 +181,10 @@ class Server:
 
     # generations
 
-    def edition(self, generation: int, config: Config, listeners: list[Listener]) -> Edition:
-        self.holdings[generation] = listeners
-        load = self.loader(config)
+    def edition(self, generation: int) -> Edition:
+        holding = self.holdings[generation]
+        config = holding.config
+        load = self.loader(holding)
         return Edition(
             generation=generation,
             app=str(config.wsgi_app),
@@ -174,109 +192,117 @@ class Server:
             timeout=config.timeout,
             boot_timeout=config.boot_timeout,
             graceful_timeout=config.graceful_timeout,
-            spawn=lambda row, age: process.fork(lambda: self.child(config, listeners, load, row, age)),
+            spawn=lambda row, age: process.fork(lambda: self.child(holding, load, row, age)),
             adopt=lambda: self.keep_only(generation),
-            discard=lambda: self.forget(generation),
+            discard=lambda: self.discard(generation),
         )
 
-    def loader(self, config: Config) -> Callable[[], Application]:
+    def loader(self, holding: Holding) -> Callable[[], Application]:
         """Where the application comes from in the child: its module, or with `preload_app` the arbiter's memory."""
+        config, log = holding.config, holding.log
         uri = config.wsgi_app
         if not uri:
             raise ConfigError("no application was given; write `corral MODULE:NAME`, or set wsgi_app")
         if not config.preload_app:
             return lambda: application.load(uri)
-        assert self.log is not None
         if process.resolve_owner(config.user, config.group).changes:
-            self.log.warning(
-                "preload_app: the application is loaded as the present user; `user` and `group` come later"
-            )
+            log.warning("preload_app: the application is loaded as the present user; `user` and `group` come later")
         try:
             preloaded = application.load(uri)
         except AppLoadError as error:
-            self.log.error("%s", error)
+            log.error("%s", error)
             raise Preload(error.exit_code) from None
         except EarlyStop:
             raise
         except (Exception, SystemExit):
-            self.log.exception("Exception while loading the application %s", uri)
+            log.exception("Exception while loading the application %s", uri)
             raise Preload(EXIT_BOOT) from None
         return lambda: preloaded
 
     def load_edition(self, generation: int) -> Edition:
         """A reload: read everything again, and leave everything as it was if that fails."""
-        previous = self.config
-        opened: list[Listener] = []
         self.environ.undo()
         os.chdir(self.directory)
         try:
-            config = self.load_again().config
-            self.enter(config)
-            log = self.log
-            if log is None or any(getattr(config, name) != getattr(previous, name) for name in LOG_SETTINGS):
-                log = self.open_logs(config)
-            listeners = self.listen_again(config, opened)
-            if config.preload_app:
-                log.warning("preload_app: modules that are loaded stay as they are; a restart loads new code")
-            edition = self.edition(generation, config, listeners)
+            loaded = self.load_again()
+            self.enter(loaded.config)
+            self.hold(generation, loaded)
+            return self.edition(generation)
         except BaseException as error:
-            self.holdings.pop(generation, None)
-            for listener in opened:
-                listener.unlink()
-                listener.close()
-            self.environ.undo()
-            os.chdir(self.directory)
-            self.enter(previous)
+            self.discard(generation)
             if isinstance(error, Preload):
                 raise ConfigError("the application can't be loaded, see above") from None
             raise
-        self.config, self.log = config, log
-        log.reopen_files()
-        if opened:
-            log.info("Listening at: %s (%d)", ",".join(listener.label for listener in listeners), os.getpid())
-        return edition
 
-    def listen_again(self, config: Config, opened: list[Listener]) -> list[Listener]:
-        """The listeners of a new generation: those that stay, and those that only it has, which go to `opened`."""
-        held = {listener.address.text: listener for held in self.holdings.values() for listener in held}
+    def hold(self, generation: int, loaded: Loaded) -> None:
+        """Give a new generation its log and its listeners: its predecessor's where they are the same."""
+        config, previous = loaded.config, self.holdings[max(self.holdings)]
+        same_log = all(getattr(config, name) == getattr(previous.config, name) for name in LOG_SETTINGS)
+        log = previous.log if same_log else self.open_logs(config)
+        holding = self.holdings[generation] = Holding(config, log, [])
+        self.config, self.log = config, log
+        process.resolve_owner(config.user, config.group)
+        log.reopen_files()
+        for warning in loaded.warnings:
+            log.warning("%s", warning)
+        if config.preload_app:
+            log.warning("preload_app: modules that are loaded stay as they are; a restart loads new code")
+        holding.listeners.extend(self.listen_again(config))
+        if holding.listeners != previous.listeners:
+            self.say_where(holding)
+
+    def listen_again(self, config: Config) -> list[Listener]:
+        held = {listener.address.text: listener for other in self.holdings.values() for listener in other.listeners}
         if self.inherited:
             return list(held.values())
-        opened.extend(open_all([parse_address(text) for text in config.bind if text not in held], config))
+        opened = open_all([parse_address(text) for text in config.bind if text not in held], config)
         held.update((listener.address.text, listener) for listener in opened)
-        return [held[text] for text in config.bind]
+        return [held[text] for text in dict.fromkeys(config.bind)]
+
+    def discard(self, generation: int) -> None:
+        """Go back to the generation before: its directory, environment and log are the arbiter's again."""
+        if generation in self.holdings:
+            self.forget(generation)
+        holding = self.holdings[max(self.holdings)]
+        self.config, self.log = holding.config, holding.log
+        self.environ.undo()
+        os.chdir(self.directory)
+        self.enter(holding.config)
+        holding.log.install()
 
     def keep_only(self, generation: int) -> None:
         for other in [other for other in self.holdings if other != generation]:
             self.forget(other)
 
     def forget(self, generation: int) -> None:
-        """Close what no other generation listens on. Workers that still drain have copies of their own."""
-        listeners = self.holdings.pop(generation)
-        kept = {id(listener) for others in self.holdings.values() for listener in others}
-        for listener in listeners:
-            if id(listener) not in kept:
+        """Close what no other generation has. Workers that still drain have copies of their own."""
+        holding = self.holdings.pop(generation)
+        others = self.holdings.values()
+        for listener in holding.listeners:
+            if not any(listener in other.listeners for other in others):
+                listener.unlink()
+                listener.close()
+        if not any(holding.log is other.log for other in others):
+            holding.log.close()
+
+    def stop_listening(self) -> None:
+        for holding in self.holdings.values():
+            for listener in holding.listeners:
                 listener.unlink()
                 listener.close()
 
-    def close_listeners(self) -> None:
-        for generation in list(self.holdings):
-            self.forget(generation)
-
     # the child
 
-    def child(
-        self, config: Config, listeners: list[Listener], load: Callable[[], Application], row: Row, age: int
-    ) -> int:
+    def child(self, holding: Holding, load: Callable[[], Application], row: Row, age: int) -> int:
         """A worker's start. No line of user code runs before it is who `user` says, and where `chdir` says."""
-        log = self.log
-        assert log is not None
+        config, log = holding.config, holding.log
         # While a copy of the writing end is open anywhere else, the arbiter's death would go unnoticed.
         os.close(self.lifeline_writer)
         self.wakeup.close_reader()
         process.set_title(f"corral: worker [{name_of(config)}]")
         try:
             self.enter(config)
-            mine = [listener.own(config.backlog) for listener in listeners]
+            mine = [listener.own(config.backlog) for listener in holding.listeners]
             access = None
             if config.accesslog:
                 access = AccessLog(config.accesslog, config.access_log_format)

@@ -77,6 +77,22 @@ def test_the_owner_of_a_socket_is_found() -> None:
 
 def test_oom_kills_are_counted_or_nobody_counts() -> None:
     assert process.oom_kills() >= 0
+    assert all(path.startswith("/sys/fs/cgroup/") for path in process.oom_counters())
+
+
+@pytest.mark.parametrize(
+    ("text", "kills"),
+    [
+        pytest.param("low 0\nhigh 3\nmax 9\noom 2\noom_kill 2\noom_group_kill 0\n", 2, id="cgroup 2, memory.events"),
+        pytest.param("oom_kill_disable 0\nunder_oom 0\noom_kill 5\n", 5, id="cgroup 1, memory.oom_control"),
+        pytest.param("oom_kill_disable 0\nunder_oom 0\n", 0, id="an old kernel doesn't count"),
+        pytest.param("oom_kill many\n", 0, id="nonsense counts for nothing"),
+    ],
+)
+def test_the_oom_counter_of_each_kind_of_cgroup(tmp_path: Path, text: str, kills: int) -> None:
+    counter = tmp_path / "counter"
+    counter.write_text(text)
+    assert process.oom_kills([str(tmp_path / "missing"), str(counter)]) == kills
 
 
 def test_a_pid_file_holds_the_pid_and_a_newline(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ import stat
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from corral.config.settings import Config
 from corral.errors import ConfigError
@@ -73,14 +72,14 @@ def split_port(text: str, netloc: str) -> tuple[str, int]:
 class Listener:
     """One bound socket, listening unless each worker is to open its own (`reuse_port`)."""
 
-    __slots__ = ("_identity", "_reuse_port", "address", "family", "label", "name", "socket")
+    __slots__ = ("_file", "_reuse_port", "address", "family", "label", "name", "socket")
 
     def __init__(self, sock: socket.socket, address: Address, *, reuse_port: bool = False) -> None:
         self.socket = sock
         self.address = address
         self.family = sock.family
         self._reuse_port = reuse_port
-        self._identity: tuple[int, int] | None = None
+        self._file: tuple[str, int, int] | None = None  # path, device, inode: to be removed in the end
         sock.setblocking(False)
         where = sock.getsockname()
         if sock.family in (socket.AF_INET, socket.AF_INET6):
@@ -108,21 +107,21 @@ class Listener:
         self.close()
         return Listener(sock, self.address)
 
-    def claim_path(self) -> None:
-        """Remember which file is ours, so that `unlink` never removes a successor's."""
-        if self.address.path is not None:
-            status = os.stat(self.address.path)
-            self._identity = (status.st_dev, status.st_ino)
+    def claim(self, path: str) -> None:
+        """Remember which file is ours, wherever the process goes, so that `unlink` never removes a successor's."""
+        status = os.stat(path)
+        self._file = (os.path.abspath(path), status.st_dev, status.st_ino)
 
     def unlink(self) -> None:
         """Remove the unix socket's file, if this process made it and it is still the same file."""
-        if self._identity is None or self.address.path is None:
+        if self._file is None:
             return
+        path, *identity = self._file
+        self._file = None
         with suppress(OSError):
-            status = os.stat(self.address.path)
-            if (status.st_dev, status.st_ino) == self._identity:
-                os.unlink(self.address.path)
-        self._identity = None
+            status = os.stat(path)
+            if [status.st_dev, status.st_ino] == identity:
+                os.unlink(path)
 
 
 def open_listeners(config: Config, environ: MutableMapping[str, str]) -> list[Listener]:
@@ -264,7 +263,7 @@ def open_unix(address: Address, path: str, config: Config) -> Listener:
         finally:
             os.umask(previous)
         listener = Listener(sock, address)
-        listener.claim_path()
+        listener.claim(path)
     except OSError as error:
         sock.close()
         raise unix_error(address, path, error) from None
@@ -285,7 +284,7 @@ def open_unix(address: Address, path: str, config: Config) -> Listener:
 
 
 def unix_error(address: Address, path: str, error: OSError) -> ConfigError:
-    folder = Path(path).parent
+    folder = os.path.dirname(path) or "."
     if error.errno is None:
         return ConfigError(f"bind {address.text!r}: the path is too long for a unix socket (about 100 bytes)")
     if error.errno == errno.ENOENT:
