@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import environment
-from running import Running, ServerFailed
-from scenario import SCENARIOS, verify
+from running import Running, ServerFailed, unwind_when_ended
+from scenario import SCENARIOS, WrongAnswer, verify
 from servers import SERVERS
 
 ROWS = {server.name: server for server in SERVERS}
@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--server", choices=ROWS, default="corral", metavar="NAME", help="corral, or a peer's name")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long to look (10)")
     options = parser.parse_args()
+    unwind_when_ended()
     try:
         binaries = environment.prepare()
         with (
@@ -33,8 +34,8 @@ def main() -> int:
             before = switches(running)
             time.sleep(options.seconds)
             after = switches(running)
-    except (environment.EnvironmentFailed, ServerFailed) as error:
-        print(f"idle: {error}", file=sys.stderr)
+    except (environment.EnvironmentFailed, ServerFailed, WrongAnswer, KeyboardInterrupt) as error:
+        print(f"idle: {str(error) or 'interrupted'}", file=sys.stderr)
         return 2
     print(report(before, after, options.server, options.seconds))
     return 0

@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import environment
-from running import Running, ServerFailed, pss_kib
+from apps import HELLO
+from running import Running, ServerFailed, pss_kib, unwind_when_ended
 from servers import SERVERS, Server
 
 REQUESTS = 1000
@@ -27,6 +28,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench/memory.py", description=__doc__)
     parser.add_argument("--connections", type=int, default=5000, help="idle connections to hold open (5000)")
     options = parser.parse_args()
+    unwind_when_ended()
     try:
         binaries = environment.prepare()
         allow_descriptors(options.connections + 200)
@@ -34,8 +36,8 @@ def main() -> int:
             print(f"{name}: {after_requests(ROWS[name], binaries):.1f} MiB PSS, arbiter and one worker", flush=True)
         growth = for_idle_connections(ROWS["corral"], binaries, options.connections)
         print(f"corral: {growth:.2f} KiB PSS of the worker for each of {options.connections:,} idle connections")
-    except (environment.EnvironmentFailed, ServerFailed, OSError) as error:
-        print(f"memory: {error}", file=sys.stderr)
+    except (environment.EnvironmentFailed, ServerFailed, OSError, KeyboardInterrupt) as error:
+        print(f"memory: {str(error) or 'interrupted'}", file=sys.stderr)
         return 2
     return 0
 
@@ -74,15 +76,23 @@ def for_idle_connections(server: Server, binaries: Path, count: int) -> float:
             for _ in range(count):
                 connection = socket.create_connection(("127.0.0.1", process.port), timeout=10)
                 connections.append(connection)
-                connection.sendall(REQUEST)
-                if not connection.recv(4096).startswith(b"HTTP/1.1 200 "):
-                    raise ServerFailed(f"connection {len(connections)} wasn't answered with 200")
+                exchange(connection)
             growth = worker_pss(process) - before
             check_open(connections)
         finally:
             for connection in connections:
                 connection.close()
     return growth / count
+
+
+def exchange(connection: socket.socket) -> None:
+    connection.sendall(REQUEST)
+    received = b""
+    while not received.endswith(HELLO):
+        part = connection.recv(4096)
+        received += part
+        if not part or not received.startswith(b"HTTP/1.1 200 "):
+            raise ServerFailed(f"a connection wasn't answered with 200: {received[:80]!r}")
 
 
 def ask(port: int, count: int) -> None:

@@ -7,30 +7,29 @@ Corral's figure over the peer's, the median of the ratios within each round.
 import argparse
 import json
 import os
-import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 import environment
 from figures import CRITERIA, Sample, met, table, verdicts
-from running import Running, ServerFailed
+from running import Running, ServerFailed, unwind_when_ended
 from scenario import SCENARIOS, Scenario, WrongAnswer, verify
 from servers import SERVERS, Server
 from wrk import LoadFailed, Report, put_load
 
 WARM_UP = 0.5
+BOOT = 1.0
+"""What starting and ending a server takes, about."""
 Row = TypeVar("Row", Scenario, Server)
 
 
 def main(argv: Sequence[str]) -> int:
     options = parse(argv)
-    # As Ctrl-C does: unwind, so that the server under measurement is ended.
-    for signum in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(signum, terminated)
+    unwind_when_ended()
     try:
         return compare(options)
     except KeyboardInterrupt:
@@ -42,11 +41,14 @@ def main(argv: Sequence[str]) -> int:
 def compare(options: argparse.Namespace) -> int:
     binaries = environment.prepare()
     versions = environment.versions()
-    print(f"{options.rounds} rounds of {options.seconds:g} s, {os.cpu_count()} CPUs;", end=" ")
-    print(", ".join(f"{name} {version}" for name, version in versions.items()), flush=True)
+    parts = [(scenario, taking_part(scenario, options)) for scenario in options.only]
+    minutes = sum(len(servers) for _, servers in parts) * options.rounds * (options.seconds + WARM_UP + BOOT) / 60
+    print(", ".join(f"{name} {version}" for name, version in versions.items()))
+    print(
+        f"{os.cpu_count()} CPUs; {options.rounds} rounds of {options.seconds:g} s: about {minutes:.0f} min", flush=True
+    )
     samples: list[Sample] = []
-    for scenario in options.only:
-        servers = [server for server in options.servers if takes_part(server, scenario, options.criteria)]
+    for scenario, servers in parts:
         samples += measure_rounds(scenario, servers, options, binaries)
         print(f"\n{scenario.name}: {scenario.what}\n{table(samples, scenario.name)}", flush=True)
         if options.json:
@@ -59,10 +61,11 @@ def compare(options: argparse.Namespace) -> int:
     return 0 if all(met(criterion, samples) is not False for criterion in CRITERIA) else 1
 
 
-def takes_part(server: Server, scenario: Scenario, criteria: bool) -> bool:
-    if criteria:
-        return any(c.scenario == scenario.name and server.name in c.servers for c in CRITERIA)
-    return not server.scenarios or scenario.name in server.scenarios
+def taking_part(scenario: Scenario, options: argparse.Namespace) -> list[Server]:
+    if options.criteria:
+        needed = {name for criterion in CRITERIA if criterion.scenario == scenario.name for name in criterion.servers}
+        return [server for server in options.servers if server.name in needed]
+    return [server for server in options.servers if not server.scenarios or scenario.name in server.scenarios]
 
 
 class Failed(Exception):
@@ -132,7 +135,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench/run.py", description=__doc__)
     parser.add_argument("--rounds", type=between(int, 1, 50), default=3, help="1 to 50 (3)")
     parser.add_argument(
-        "--seconds", type=between(float, 0.5, 60), default=3.0, help="a server and round, 0.5 to 60 (3)"
+        "--seconds", type=between(float, 0.5, 60), default=2.0, help="a server and round, 0.5 to 60 (2)"
     )
     parser.add_argument(
         "--only", type=named(SCENARIOS), default=SCENARIOS, metavar="SCENARIO,...", help=names(SCENARIOS)
@@ -188,10 +191,6 @@ def fail(message: str) -> int:
     progress("")
     print(f"bench: {message}", file=sys.stderr)
     return 2
-
-
-def terminated(signum: int, frame: object) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NoReturn
 
 from servers import Server
 
@@ -57,6 +58,16 @@ def free_ports() -> Iterator[int]:
 
 
 PORTS = free_ports()
+
+
+def unwind_when_ended() -> None:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does: leave every `with`, so that no server stays behind."""
+
+    def interrupt(signum: int, frame: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, interrupt)
 
 
 class Running:

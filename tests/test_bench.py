@@ -209,3 +209,19 @@ def test_scenarios_and_servers_can_be_chosen() -> None:
     options = run.parse(["--only", "browser,bare", "--servers", "corral"])
     assert [row.name for row in options.only] == ["bare", "browser"]
     assert [row.name for row in options.servers] == ["corral"]
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "expected"),
+    [
+        pytest.param(
+            ["--servers", "corral,corral+log"], "bare", ["corral", "corral+log"], id="the log's variant, bare"
+        ),
+        pytest.param(["--servers", "corral,corral+log"], "flask", ["corral"], id="the log's variant nowhere else"),
+        pytest.param(["--criteria"], "flask", ["corral", "gunicorn"], id="for the criteria, whom they compare"),
+        pytest.param(["--criteria"], "django", [], id="no criterion, no server"),
+    ],
+)
+def test_who_takes_part(argv: list[str], name: str, expected: list[str]) -> None:
+    asked = next(row for row in scenario.SCENARIOS if row.name == name)
+    assert [server.name for server in run.taking_part(asked, run.parse(argv))] == expected
