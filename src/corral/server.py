@@ -309,7 +309,7 @@ class Server:
             process.drop_privileges(config.user, config.group, config.initgroups)
         except (ConfigError, OSError) as error:
             log.error("%s", error)
-            return EXIT_CONFIG
+            return EXIT_BOOT
         return run_worker(
             config=config,
             log=log,

@@ -142,6 +142,17 @@ def test_a_crash_loop_backs_off_and_ends_when_the_cause_is_gone(make_server):
     server.wait_for("Ready: .* 4 workers")
 
 
+def test_a_reload_ends_a_crash_loop_at_once(make_server):
+    server = make_server(crash="import os\nos.abort()\n")
+    server.start("crash:app", "-w", "2", wait="Failed boots in a row: 1")
+    server.write("crash.py", "from hello import app\n")
+    server.signal(signal.SIGHUP)
+    server.wait_for("Reload complete: generation 2 is ready: .* 2 workers")
+    assert server.count("Booting worker") == 3
+    assert server.get()[0] == 200
+    assert server.stop() == 0
+
+
 def test_code_that_breaks_later_does_not_stop_what_serves(make_server):
     server = make_server(fragile="from hello import app\n")
     server.start("fragile:app", "-w", "2")

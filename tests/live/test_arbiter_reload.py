@@ -146,6 +146,39 @@ def test_addresses_may_change(make_server):
     assert not new.exists()
 
 
+def test_a_preloaded_app_that_breaks_leaves_the_old_one(make_server):
+    server = make_server(versioned=VERSION.format(1), broken=BROKEN)
+    server.write("gunicorn.conf.py", "wsgi_app = 'versioned:app'\nraw_env = ['FLAVOUR=salt']\n")
+    server.start("--preload")
+    server.write("gunicorn.conf.py", "wsgi_app = 'broken:app'\n")
+    server.signal(signal.SIGHUP)
+    server.wait_for("Reload failed, the server goes on as before: the application can't be loaded, see above")
+    assert server.count("Traceback") == 1
+    assert server.get() == (200, b"1")
+    server.write("versioned.py", VERSION.format(2))
+    server.write("gunicorn.conf.py", "wsgi_app = 'versioned:app'\n")
+    server.signal(signal.SIGHUP)
+    server.wait_for(r"\[WARNING\] preload_app: modules that are loaded stay as they are")
+    server.wait_for("Reload complete: generation [23] is ready")
+    assert server.get() == (200, b"1")
+
+
+def test_a_log_may_move(server):
+    server.start("versioned:app")
+    server.write("gunicorn.conf.py", "errorlog = 'elsewhere.log'\n")
+    server.signal(signal.SIGHUP)
+    log = server.directory / "elsewhere.log"
+    wait_until(lambda: log.exists() and "Reload complete" in log.read_text(), "a line in the new log")
+    assert "Booting worker" in log.read_text()
+    server.write("versioned.py", BROKEN)
+    server.write("gunicorn.conf.py", "errorlog = 'third.log'\n")
+    server.signal(signal.SIGHUP)
+    wait_until(lambda: "Reload failed" in log.read_text(), "the news in the log that stays", process=server.process)
+    assert "broken on purpose" in (server.directory / "third.log").read_text()
+    assert server.stop() == 0
+    assert "Shutting down: Master" in log.read_text()
+
+
 def test_ttin_and_ttou(server):
     server.start("versioned:app")
     for _ in range(2):

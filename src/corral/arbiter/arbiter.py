@@ -224,7 +224,7 @@ class Arbiter:
         edition.failures += 1
         edition.not_before = now + backoff(edition.failures)
         if not self.ever_ready and code in (EXIT_BOOT, EXIT_APP):
-            self.log.error("The application can't be loaded; see above. Nothing serves, so the server stops")
+            self.log.error("Worker failed to boot, see above; nothing serves, so the server stops")
             self.exit_code = code
             self.begin_stop(Stop.QUICK)
         elif edition.proven or self.fallback is None:
