@@ -256,7 +256,7 @@ def read_framing(fields: dict[str, Any], line: RequestLine, limits: Limits) -> F
     if connection is not None:
         close, keeps, upgrades = OPTIONS.get(connection) or new_options(connection)
         keep_alive = not close and (modern or keeps)
-        upgrade = upgrades and "HTTP_UPGRADE" in fields
+        upgrade = modern and upgrades and "HTTP_UPGRADE" in fields  # RFC 9110 §7.8: never in HTTP/1.0
     expects = False
     if "HTTP_EXPECT" in fields and modern:  # RFC 9110 §10.1.1: ignored in HTTP/1.0
         if fields["HTTP_EXPECT"].lower() != "100-continue":
