@@ -55,7 +55,7 @@ def serve(loaded: Loaded, *, load_again: Callable[[], Loaded]) -> int:
         try:
             return server.run(cleanup)
         except ConfigError as error:
-            server.fail(str(error))
+            server.fail(error)
             return server.leave(EXIT_CONFIG)
         except Preload as failure:
             return server.leave(failure.exit_code)
@@ -325,12 +325,12 @@ class Server:
 
     # the end
 
-    def fail(self, text: str) -> None:
+    def fail(self, error: ConfigError) -> None:
         """Say why there is no server: in the log, and on the terminal if the log is elsewhere."""
         if self.log is not None:
-            self.log.error("%s", text)
+            self.log.error("%s", error)
         if self.log is None or self.config.errorlog != "-":
-            print(f"Error: {text}", file=sys.stderr)
+            print(f"corral: error: {error}", file=sys.stderr)
 
     def leave(self, code: int) -> int:
         if self.daemon is not None:

@@ -23,7 +23,7 @@ class Notebook:
     def __init__(self) -> None:
         self.lines: list[str] = []
 
-    def write(self, message: str, *values: object) -> None:
+    def write(self, message: str, *values: object, exc_info: object = None) -> None:
         self.lines.append(message % values)
 
     critical = error = warning = info = exception = write

@@ -104,7 +104,8 @@ def test_a_bad_configuration_changes_nothing(server, text):
     before = server.workers
     server.write("gunicorn.conf.py", text)
     server.signal(signal.SIGHUP)
-    server.wait_for("Reload failed, the server goes on as before")
+    server.wait_for("Reload failed, the server goes on as before: .*gunicorn.conf.py failed: (Syntax|Runtime)Error")
+    server.wait_for(r"^  File .*gunicorn.conf.py")
     assert server.workers == before
     assert server.get() == (200, b"1")
     server.write("gunicorn.conf.py", CONFIG.format(1))

@@ -299,7 +299,9 @@ class Arbiter:
         try:
             edition = self.load_edition(generation)
         except ConfigError as error:
-            self.log.error("Reload failed, the server goes on as before: %s", error)
+            # Where the user's own code failed, the error's further lines are its traceback; the log has its own way.
+            what, _, _ = str(error).partition("\n")
+            self.log.error("Reload failed, the server goes on as before: %s", what, exc_info=error.__cause__)
             return
         except Exception:
             self.log.exception("Reload failed, the server goes on as before")
