@@ -1,10 +1,12 @@
 """The environment of the benchmarks: an environment with the peers and this checkout's Corral, and wrk."""
 
+import fcntl
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -24,9 +26,21 @@ def prepare() -> Path:
     """Make what is missing, and return the directory of the servers' programs."""
     if sys.platform != "linux":
         raise EnvironmentFailed("the benchmarks read /proc: run them on Linux")
+    hold_alone()
     have_wrk()
     have_peers()
     return BINARIES
+
+
+def hold_alone() -> None:
+    """Until this process ends: two benchmarks at once would measure each other, or install under each other's feet."""
+    VENV.parent.mkdir(exist_ok=True)
+    # Left open on purpose: the lock lives as long as the descriptor, which isn't inherited by what is started.
+    lock = os.open(VENV.parent / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise EnvironmentFailed("another benchmark of this checkout is running: wait until it has ended") from None
 
 
 def have_wrk() -> None:
@@ -43,7 +57,8 @@ def have_wrk() -> None:
 
 def have_peers() -> None:
     """Corral is installed from the checkout, editable: its code is always the current one, on the peers' own Python."""
-    wanted = f"{sys.version}\n{CHECKOUT}\n{REQUIREMENTS.read_text()}{(CHECKOUT / 'pyproject.toml').read_text()}"
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    wanted = f"{sys.version}\n{CHECKOUT}\n{REQUIREMENTS.read_text()}{project['dependencies']} {project['scripts']}\n"
     if STAMP.exists() and STAMP.read_text() == wanted:
         return
     print(f"installing the peers in {VENV} ...", file=sys.stderr)
