@@ -1,11 +1,10 @@
 """The life of a worker process: boot, serve, drain, exit; and the one place where each request ends, `account`.
 
-It knows its row of the scoreboard, its signals and its logs. How requests meet the application is the loop's affair
+It knows its row of the scoreboard and its logs. How requests meet the application is the loop's affair
 (worker.sync); who lives and who is killed is the arbiter's.
 """
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,6 +24,7 @@ from corral.report.log import Log
 from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, Cell, Interface, Row, Scoreboard, State
 from corral.shared.wakeup import Wakeup
 from corral.worker import sync
+from corral.worker.orders import Quit, watch
 
 SERVER = "corral"
 # Plain integers: looking a member up in its enumeration costs 0.1 µs.
@@ -34,9 +34,6 @@ REQUESTS = int(Cell.REQUESTS)
 BYTES_OUT = int(Cell.BYTES_OUT)
 CONNECTIONS = int(Cell.CONNECTIONS)
 
-GRACEFUL = (signal.SIGTERM,)
-QUICK = (signal.SIGINT, signal.SIGQUIT)
-REOPEN = (signal.SIGUSR1,)
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 begin = BEGIN
@@ -110,7 +107,7 @@ class Worker:
         except AppLoadError as error:
             self.log.error("%s", error)
             return EXIT_APP
-        except Exception:
+        except (Exception, SystemExit):
             self.log.exception("Exception in worker process")
             return EXIT_BOOT
         if application.interface != "wsgi":
@@ -126,17 +123,6 @@ class Worker:
         sync.serve(self)
         return 0
 
-    def watch(self) -> None:
-        """From here on signals are bytes in a pipe, read between requests."""
-        self.wakeup.watch_signals((*GRACEFUL, *QUICK, *REOPEN))
-        for inherited in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH):
-            # These are the arbiter's. A signal to the whole process group must not kill workers.
-            signal.signal(inherited, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        signal.signal(signal.SIGABRT, signal.SIG_DFL)
-        self.reactor.add(self.wakeup.fileno(), Orders(self))
-        self.reactor.add(self.lifeline, Lifeline(self))
-
     def reopen_logs(self) -> None:
         self.log.reopen_files()
         if self.access is not None:
@@ -149,7 +135,7 @@ class Worker:
         self.accepting = False
         self.cells[Cell.STATE] = State.DRAINING
         self.cells[Cell.DRAIN_SINCE] = monotonic()
-        self.stop_at = monotonic() + limit(self.config.graceful_timeout)
+        self.stop_at = monotonic() + int(self.config.graceful_timeout * SECOND)
         self.wake_arbiter()
 
     # -- what a connection asks of its Service
@@ -231,45 +217,6 @@ class Worker:
             self.access.flush()
 
 
-class Orders:
-    """Signals, as the reactor delivers them."""
-
-    due = NEVER
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-
-    def ready(self, _: int) -> None:
-        for signum in self.worker.wakeup.drain():
-            if signum in QUICK:
-                raise SystemExit(0)
-            if signum in GRACEFUL:
-                self.worker.leave()
-            elif signum in REOPEN:
-                self.worker.reopen_logs()
-
-    def expire(self, now: int) -> None:
-        pass
-
-
-class Lifeline:
-    """End of file on a pipe that only the arbiter holds open: it is dead, and nobody will wait for this process."""
-
-    due = NEVER
-
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
-
-    def ready(self, _: int) -> None:
-        self.worker.reactor.remove(self.worker.lifeline)
-        if self.worker.accepting:
-            self.worker.log.info("The arbiter is gone, worker (pid: %d) leaves", self.worker.pid)
-            self.worker.leave()
-
-    def expire(self, now: int) -> None:
-        pass
-
-
 def limit(seconds: float) -> int:
     """A setting's seconds as nanoseconds; 0, which is no limit, as NEVER."""
     return int(seconds * SECOND) or NEVER
@@ -283,9 +230,12 @@ def run_worker(*, load: Callable[[], Application], **parts: Any) -> int:
     """The child's whole life, from the fork to its exit code: 0, EXIT_BOOT, EXIT_APP."""
     worker = Worker(**parts)
     worker.log.info("Booting worker with pid: %d", worker.pid)
-    worker.watch()
+    watch(worker)
     code = worker.boot(load)
-    if code == 0:
-        code = worker.run()
+    try:
+        if code == 0:
+            code = worker.run()
+    except Quit:
+        worker.settle()
     worker.log.info("Worker exiting (pid: %d)", worker.pid)
     return code
