@@ -100,8 +100,9 @@ def prepare_trusted(fields: Environ, trust: Trust) -> None:
     for key, secure in trust.secure_scheme_headers:
         value = fields.get(key)
         if value is not None:
-            # A chain of proxies makes a list; the first is the client's own.
-            schemes.append("https" if value.partition(",")[0].strip().lower() == secure.lower() else "http")
+            # A chain of proxies, or a client that forges the first of two, makes a list: all must say so.
+            hops = {hop.strip().lower() for hop in value.split(",")}
+            schemes.append("https" if hops == {secure.lower()} else "http")
     if schemes:
         if len(set(schemes)) > 1:
             raise PeerError(400, "the proxy's scheme headers contradict each other")
