@@ -1,6 +1,6 @@
 """Every error of Corral's own, by who is to blame: the peer, the application, or whoever configured the server.
 
-An error knows its consequence: a peer's carries the HTTP status to answer with, the others the exit code of the process.
+An error knows its consequence: a peer's carries the HTTP status to answer with, others the process's exit code.
 """
 
 EXIT_CONFIG = 1

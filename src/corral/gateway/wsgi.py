@@ -142,11 +142,13 @@ def strip_script_name(environ: Environ) -> None:
     environ["PATH_INFO"] = rest
 
 
-class SendFile(Protocol):
-    def __call__(self, head: bytes, file: FileWrapper, most: int | None) -> int | None: ...
+class FileSender(Protocol):
+    """Who can have the kernel send a file."""
+
+    def send_file(self, head: bytes, file: FileWrapper, most: int | None) -> int | None: ...
 
 
-def run(app: App, environ: Environ, exchange: Exchange, send_file: SendFile | None) -> None:
+def run(app: App, environ: Environ, exchange: Exchange, sender: FileSender | None) -> None:
     """Call `app` and send what it answers. Whatever the application raises comes out; its iterable is closed, once."""
     result = app(environ, exchange.start_response)
     if type(result) is list and len(result) == 1 and not exchange.head_sent:
@@ -156,7 +158,7 @@ def run(app: App, environ: Environ, exchange: Exchange, send_file: SendFile | No
             exchange.send_whole(body, last=True)
             return
     try:
-        if type(result) is FileWrapper and send_file is not None and send_as_file(result, exchange, send_file):
+        if type(result) is FileWrapper and sender is not None and send_as_file(result, exchange, sender):
             return
         send_pieces(result, exchange)
         exchange.finish()
@@ -188,7 +190,7 @@ def length_is_one(pieces: Any) -> bool:
         return False
 
 
-def send_as_file(wrapper: FileWrapper, exchange: Exchange, send_file: SendFile) -> bool:
+def send_as_file(wrapper: FileWrapper, exchange: Exchange, sender: FileSender) -> bool:
     """Hand the file to the kernel; False if it is none, or if something has been sent already."""
     if exchange.head_sent or not exchange.status or not is_plain_file(wrapper.filelike):
         return False
@@ -202,7 +204,7 @@ def send_as_file(wrapper: FileWrapper, exchange: Exchange, send_file: SendFile) 
     if exchange.head_only or exchange.left is None:
         exchange.transmit(head)
         return True
-    exchange.sent = send_file(head, wrapper, min(size, exchange.left)) or 0
+    exchange.sent = sender.send_file(head, wrapper, min(size, exchange.left)) or 0
     exchange.left -= exchange.sent
     exchange.finish()
     return True

@@ -1,4 +1,4 @@
-"""Takes connections from a listener. It knows how many at a time, and what to do when the process has no descriptor left."""
+"""Takes connections from a listener. It knows how many at a time, and what to do when no descriptor is left."""
 
 import errno
 import os

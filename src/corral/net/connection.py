@@ -1,6 +1,7 @@
 """One client's connection: bytes to requests, requests to the application, answers to bytes; and every deadline of it.
 
-It joins http, gateway and the reactor; it must not know processes, signals or logs: whoever serves is a `Service`.
+It joins http, gateway and the reactor; it must not know processes, signals or logs: whoever serves
+is a `Service`.
 A connection's state is the handler that the reactor holds for it: Connection reads, Flushing writes, Lingering waits for
 a client to hear why it was refused.
 """
@@ -107,11 +108,13 @@ class Connection:
         self.fd = fd
         self.service = service = origin.service
         self.origin = origin
-        own: Environ = {"gunicorn.socket": PeerSocket(fd), "REMOTE_ADDR": ""}
         prepare = origin.prepare_trusted
-        if not origin.local:
-            own["REMOTE_ADDR"] = address = peer[0]
-            own["REMOTE_PORT"] = str(peer[1])
+        own: Environ
+        if origin.local:
+            own = {"gunicorn.socket": PeerSocket(fd), "REMOTE_ADDR": ""}
+        else:
+            address = peer[0]
+            own = {"gunicorn.socket": PeerSocket(fd), "REMOTE_ADDR": address, "REMOTE_PORT": str(peer[1])}
             if not origin.trusts(address):
                 prepare = origin.prepare_plain
         self.inbound = Inbound(origin.base, service.limits, prepare, service.streaming, own)
@@ -167,11 +170,12 @@ class Connection:
                 exchange.begin(method, version, service.accepting, self.transmit)
             else:
                 exchange.begin(method, version, framing[1] and service.accepting, self.transmit)
-                self.add_body(environ)
+                if framing[0]:
+                    self.add_body(environ)
             try:
                 if environ["SCRIPT_NAME"]:
                     strip_script_name(environ)
-                run(service.app, environ, exchange, self.send_file if service.sendfile else None)
+                run(service.app, environ, exchange, self if service.sendfile else None)
             except PeerGone:
                 exchange.keep_alive = False
             except PeerError as error:  # a body that is being streamed, or SCRIPT_NAME

@@ -1,4 +1,4 @@
-"""One thread, one loop: the application runs between two polls. A slow or silent client costs nothing but its descriptor.
+"""One thread, one loop: the application runs between two polls. A slow or silent client costs only its descriptor.
 
 It knows how listeners, connections and the worker meet; it must not know HTTP.
 """
