@@ -196,9 +196,13 @@ class Inbound:
         length = framing.length
         if length != CHUNKED and len(rest) >= length and not self.stream:
             # nearly every form and JSON document comes with its head
-            self.pieces = [rest[:length]]
             self.received = length
-            self.buffer = rest[length:]
+            if len(rest) == length:
+                self.pieces = [rest]
+                self.buffer = b""
+            else:
+                self.pieces = [rest[:length]]
+                self.buffer = rest[length:]
             return True
         self.reader = ChunkedReader(self.limits.body) if length == CHUNKED else LengthReader(length)
         self.buffer = b""

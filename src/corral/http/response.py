@@ -35,7 +35,10 @@ Header = tuple[str, str]
 class Heads:
     """Writes heads. One for each thread that runs applications: it keeps what the head being written said."""
 
-    __slots__ = ("bodiless", "close", "date", "length", "lengths", "lines", "server", "starts", "upgrade")
+    __slots__ = (
+        "bodiless", "close", "date", "length", "lengths", "lines", "same_head", "same_headers", "same_length",
+        "same_status", "server", "starts", "upgrade",
+    )  # fmt: skip
 
     def __init__(self, server: str) -> None:
         self.server = server
@@ -47,11 +50,23 @@ class Heads:
         self.bodiless = False
         self.close = False
         self.upgrade = ""
+        self.same_status = ""
+        self.same_headers: list[Header] = []
+        self.same_length: int | None = None
+        self.same_head = b""
+
+    def remember(self, status: str, headers: Sequence[Header], head: bytes) -> None:
+        """Applications repeat themselves: the next response with the same status and headers has this head."""
+        self.same_status = status
+        self.same_headers = list(headers)
+        self.same_length = self.length
+        self.same_head = head
 
     def set_date(self, date: str) -> None:
         """`date` is an IMF-fixdate (RFC 9110 §5.6.7); called once a second by whoever has a clock."""
         self.date = date
         self.starts.clear()
+        self.same_status = ""
 
     def write(self, status: str, headers: Sequence[Header]) -> list[bytes]:
         """The head's lines, without the one that frames the body and without the empty one.

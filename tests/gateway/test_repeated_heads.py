@@ -1,0 +1,57 @@
+"""A response with the status and headers of the one before reuses its head; every difference is seen."""
+
+import pytest
+
+from corral.gateway.exchange import Exchange
+from corral.http.response import Heads
+
+HEADERS = [("Content-Type", "text/plain"), ("Content-Length", "2")]
+
+
+def exchange():
+    heads = Heads("corral")
+    heads.set_date("Tue, 24 Nov 2026 05:30:00 GMT")
+    return Exchange(heads)
+
+
+def answer(exchange, status="200 OK", headers=HEADERS, body=b"hi", method="GET", version="HTTP/1.1", keep_alive=True):
+    sent = []
+    exchange.begin(method, version, keep_alive, lambda data, last=False: sent.append(bytes(data)))
+    exchange.start_response(status, headers)
+    exchange.send_whole(body)
+    return b"".join(sent)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param({"status": "404 Not Found"}, id="another status"),
+        pytest.param({"headers": [*HEADERS, ("X-A", "1")]}, id="one header more"),
+        pytest.param({"headers": HEADERS[:1]}, id="one header less"),
+        pytest.param({"headers": [("Content-Type", "text/html"), HEADERS[1]]}, id="another value"),
+        pytest.param({"body": b"long"}, id="a longer body than its Content-Length"),
+        pytest.param({"body": b"h"}, id="a shorter body than its Content-Length"),
+        pytest.param({"method": "HEAD"}, id="HEAD"),
+        pytest.param({"version": "HTTP/1.0"}, id="HTTP/1.0"),
+        pytest.param({"keep_alive": False}, id="the connection ends"),
+    ],
+)
+def test_a_difference_makes_a_head_of_its_own(changed):
+    used, fresh = exchange(), exchange()
+    first = answer(used)
+    assert answer(used) == first
+    assert answer(used, **changed) == answer(fresh, **changed) != first
+
+
+def test_a_list_that_the_application_changes_in_place_is_a_difference():
+    used, headers = exchange(), list(HEADERS)
+    answer(used, headers=headers)
+    headers[0] = ("Content-Type", "text/html")
+    assert b"text/html" in answer(used, headers=headers)
+
+
+def test_the_date_goes_on():
+    used = exchange()
+    answer(used)
+    used.heads.set_date("Tue, 24 Nov 2026 05:30:01 GMT")
+    assert b"05:30:01" in answer(used)
