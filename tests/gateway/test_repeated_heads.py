@@ -3,6 +3,7 @@
 import pytest
 
 from corral.gateway.exchange import Exchange
+from corral.http.head import HTTP_1_0, HTTP_1_1
 from corral.http.response import Heads
 
 HEADERS = [("Content-Type", "text/plain"), ("Content-Length", "2")]
@@ -14,7 +15,7 @@ def exchange():
     return Exchange(heads)
 
 
-def answer(exchange, status="200 OK", headers=HEADERS, body=b"hi", method="GET", version="HTTP/1.1", keep_alive=True):
+def answer(exchange, status="200 OK", headers=HEADERS, body=b"hi", method="GET", version=HTTP_1_1, keep_alive=True):
     sent = []
     exchange.begin(method, version, keep_alive, lambda data, last=False: sent.append(bytes(data)))
     exchange.start_response(status, headers)
@@ -27,12 +28,12 @@ def answer(exchange, status="200 OK", headers=HEADERS, body=b"hi", method="GET",
     [
         pytest.param({"status": "404 Not Found"}, id="another status"),
         pytest.param({"headers": [*HEADERS, ("X-A", "1")]}, id="one header more"),
-        pytest.param({"headers": HEADERS[:1]}, id="one header less"),
+        pytest.param({"headers": HEADERS[1:]}, id="one header less"),
         pytest.param({"headers": [("Content-Type", "text/html"), HEADERS[1]]}, id="another value"),
         pytest.param({"body": b"long"}, id="a longer body than its Content-Length"),
         pytest.param({"body": b"h"}, id="a shorter body than its Content-Length"),
         pytest.param({"method": "HEAD"}, id="HEAD"),
-        pytest.param({"version": "HTTP/1.0"}, id="HTTP/1.0"),
+        pytest.param({"version": HTTP_1_0}, id="HTTP/1.0"),
         pytest.param({"keep_alive": False}, id="the connection ends"),
     ],
 )
