@@ -59,6 +59,8 @@ SIZES = [
         )
     ],
     ("a bare LF behind a size", body(b"5\nhello\r\n0\r\n\r\n"), [400]),
+    ("a bare LF behind a size of two digits", body(b"50\nhello\r\n0\r\n\r\n"), [400]),
+    ("a bare LF behind the last size of two digits", body(b"5\r\nhello\r\n00\n\r\n"), [400]),
     ("a bare CR behind a size", body(b"5\rhello\r\n0\r\n\r\n"), [400]),
     ("a bare LF behind a chunk", body(b"5\r\nhello\n0\r\n\r\n"), [400]),
     ("a bare CR behind a chunk", body(b"5\r\nhello\r0\r\n\r\n"), [400]),
@@ -105,6 +107,7 @@ EXTENSIONS = [
         )
     ],
     ("a bare LF behind an extension", body(b"5;a\nhello\r\n0\r\n\r\n"), [400]),
+    ("a bare LF behind a longer extension", body(b"5;ab\nhello\r\n0\r\n\r\n"), [400]),
     ("a bare LF inside the quotes of an extension", body(b'5;a="\n"\r\nhello\r\n0\r\n\r\n'), [400]),
     ("CR LF inside the quotes of an extension", body(b'5;a="\r\n"\r\nhello\r\n0\r\n\r\n'), [400]),
     ("a bare CR inside an extension", body(b"5;\ra\r\nhello\r\n0\r\n\r\n"), [400]),
