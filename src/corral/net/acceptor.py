@@ -16,7 +16,7 @@ PAUSE: Final = SECOND // 2  # without accepting, when there is no room
 class Acceptor:
     """`burst` connections are taken a wake-up: one where siblings could serve the next, more where there are none."""
 
-    __slots__ = ("_accept", "burst", "complain", "due", "listener", "origin", "paused")
+    __slots__ = ("_accept", "burst", "complain", "due", "listener", "origin", "paused", "short")
 
     def __init__(self, listener: Listener, origin: Origin, burst: int, complain: Callable[[OSError], None]) -> None:
         self.listener = listener
@@ -25,6 +25,7 @@ class Acceptor:
         self.complain = complain
         self.due = NEVER
         self.paused = False
+        self.short = False  # of descriptors, since the last connection that could be taken
         # socket.accept makes a socket object, 2 µs more: a connection needs nothing but the descriptor.
         self._accept = listener.socket._accept  # type: ignore[attr-defined]
 
@@ -46,6 +47,7 @@ class Acceptor:
                 self.pause(error)
                 return False
             return True  # that client has left already, or a firewall said no: the next one is another story
+        self.short = False
         os.set_blocking(fd, False)
         # Where requests come one a connection the first bytes are usually here: no need to ask epoll.
         Connection(fd, peer, self.origin).ready(READ)
@@ -53,7 +55,9 @@ class Acceptor:
 
     def pause(self, error: OSError) -> None:
         """Level-triggered epoll would report the waiting client again at once, for ever: look away for a moment."""
-        self.complain(error)
+        if not self.short:
+            self.complain(error)  # once: it may last for hours
+            self.short = True
         reactor = self.origin.service.reactor
         reactor.remove(self.listener.fileno())
         self.paused = True
