@@ -273,6 +273,18 @@ def test_an_exchange_is_used_again() -> None:
     assert (response.body, wire.exchange.keep_alive, wire.exchange.sent) == (b"hello", True, 5)
 
 
+def test_headers_that_change_in_place_are_never_taken_for_the_last_ones() -> None:
+    headers: list[Any] = [["X-Number", "0"], ["Content-Length", "1"]]
+    wire = Wire()
+    for number in range(4):
+        headers[0][1] = str(number)
+        wire.sent.clear()
+        wire.exchange.begin("GET", HTTP_1_1, True, wire.transmit)
+        wire.exchange.start_response("200 OK", headers)
+        wire.exchange.send_whole(b"a")
+        assert wire.response.fields["x-number"] == str(number)
+
+
 # -- start_response
 
 

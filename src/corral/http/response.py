@@ -58,7 +58,7 @@ class Heads:
     def remember(self, status: str, headers: Sequence[Header], head: bytes) -> None:
         """Applications repeat themselves: the next response with the same status and headers has this head."""
         self.same_status = status
-        self.same_headers = list(headers)
+        self.same_headers = list(map(tuple, headers))  # type: ignore[arg-type]  # a list could change under our hands
         self.same_length = self.length
         self.same_head = head
 
