@@ -183,6 +183,8 @@ class Connection:
                 return
             except BaseException as error:
                 self.application_failed(environ, error)
+            if inbound.reader is not None:
+                exchange.keep_alive = False  # a streamed body that nobody read: the next request can't be found
             end = service.account(environ, exchange, start)
             if self.outbound is not None or not exchange.keep_alive:
                 self.leave_or_flush(exchange.keep_alive)
@@ -211,6 +213,8 @@ class Connection:
             return False
         if not self.inbound.idle:
             self.wait_for_more()
+        elif not self.registered:
+            self.register()
         return False
 
     def leave_or_flush(self, keep_alive: bool) -> None:
