@@ -28,7 +28,7 @@ from corral.shared import process
 from corral.shared.process import Pidfile
 from corral.shared.scoreboard import Row, Scoreboard
 from corral.shared.wakeup import Wakeup
-from corral.worker.worker import run_worker
+from corral.worker.life import run_worker
 
 SLOTS = 1024
 # A predecessor that is still stopping frees its port in a moment; gunicorn waits as long for it.

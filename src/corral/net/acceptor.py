@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable
 from typing import Final
 
-from corral.net.connection import Connection, Origin
+from corral.net.connection import Connection
 from corral.net.listener import Listener
 from corral.net.reactor import EXCLUSIVE, NEVER, READ, SECOND, monotonic
+from corral.net.service import Origin
 
 OUT_OF_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
 PAUSE: Final = SECOND // 2  # without accepting, when there is no room

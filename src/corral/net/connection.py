@@ -1,31 +1,27 @@
 """One client's connection: bytes to requests, requests to the application, answers to bytes; and every deadline of it.
 
-It joins http, gateway and the reactor; it must not know processes, signals or logs: whoever serves
-is a `Service`.
-A connection's state is the handler that the reactor holds for it: Connection reads, Flushing writes, Lingering waits for
-a client to hear why it was refused.
+It joins http, gateway and the reactor; it must not know processes, signals or logs: whoever serves is a `Service`.
+A connection's state is the handler that the reactor holds for it: Connection reads, Flushing writes, Lingering waits
+until a client has heard why it was refused.
 """
 
-import _socket
 import errno
 import io
 import os
-import socket
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 from corral.errors import PeerError
 from corral.gateway.body import StreamedInput
-from corral.gateway.exchange import Exchange
-from corral.gateway.wsgi import App, Environ, FileWrapper, run, strip_script_name
-from corral.http.head import PLAIN, Limits
+from corral.gateway.wsgi import Environ, FileWrapper, run, strip_script_name
+from corral.http.head import PLAIN
 from corral.http.inbound import Inbound, Phase
 from corral.http.response import error_response
+from corral.net.descriptor import PeerSocket, half_close, send_last, wait_for
 from corral.net.outbound import IN_MEMORY, Outbound, Region, open_spool
-from corral.net.reactor import NEVER, READ, SECOND, WRITE, Reactor, monotonic
+from corral.net.reactor import NEVER, READ, SECOND, WRITE, monotonic
+from corral.net.service import Origin
 
 READ_SIZE: Final = 65536
-MORE: Final = getattr(socket, "MSG_MORE", 0)
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 LINGER: Final = 2 * SECOND  # for a refused client to read why
 LINGER_BYTES: Final = 1 << 20
@@ -35,70 +31,6 @@ write = os.write
 
 class PeerGone(ConnectionError):
     """The client left before its answer was sent: nobody's fault, and nothing to log as an error."""
-
-
-class Timeouts(NamedTuple):
-    """Nanoseconds, NEVER is no limit; `pace` is nanoseconds that a byte may take on the average, 0 is no limit."""
-
-    header: int
-    body: int
-    write: int
-    keepalive: int
-    pace: int
-
-
-class Service(Protocol):
-    """Who serves: a worker, as a connection sees it."""
-
-    app: App
-    exchange: Exchange
-    reactor: Reactor
-    limits: Limits
-    timeouts: Timeouts
-    keepalive: int
-    request_memory: int
-    streaming: bool  # the application takes bodies as they come
-    sendfile: bool
-    accepting: bool  # False: this worker is leaving, no connection goes on after its response
-    connections: int
-
-    def begin(self, line: bytes) -> int: ...
-
-    def account(self, environ: Environ, exchange: Exchange, start: int) -> int: ...
-
-    def failed(self, environ: Environ, error: BaseException) -> None: ...
-
-    def refused(self, environ: Environ, error: PeerError) -> None: ...
-
-
-class Origin(NamedTuple):
-    """What the connections of one listener share."""
-
-    service: Service
-    base: Environ
-    trusts: Callable[[str], bool]  # whether the peer at this address may speak for its clients
-    prepare_plain: Callable[[Environ], None]
-    prepare_trusted: Callable[[Environ], None]
-    local: bool  # a unix socket: its peers are on this machine, and are trusted
-    family: int = socket.AF_INET
-
-
-class PeerSocket:
-    """environ["gunicorn.socket"]: the connection as a socket object, made when somebody asks for it."""
-
-    __slots__ = ("_fd", "_socket")
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._socket: socket.socket | None = None
-
-    def __getattr__(self, name: str) -> Any:
-        if self._socket is None:
-            self._socket = socket.socket(fileno=os.dup(self._fd))
-        return getattr(self._socket, name)
-
-    def fileno(self) -> int:
-        return self._fd
 
 
 class Connection:
@@ -305,7 +237,7 @@ class Connection:
         return True
 
     def pull(self) -> bytes:
-        """For an application that streams: the next piece of body, b"" at its end. Waits for the client, within limits."""
+        """For an application that streams: the next piece of body, b"" at its end. Waits for the client."""
         inbound = self.inbound
         if (
             inbound.reader is not None
@@ -549,29 +481,3 @@ def progress_due(now: int, began: int, done: int, timeout: int, pace: int) -> in
     if not pace:
         return now + timeout
     return min(now + timeout, began + timeout + done * pace)
-
-
-def send_last(fd: int, family: int, data: bytes | memoryview) -> int:
-    """Send what a close(2) will follow at once: MSG_MORE lets the kernel put both into one packet, 4 µs less."""
-    peer = _socket.socket(family, socket.SOCK_STREAM, 0, fd)
-    try:
-        return peer.send(data, MORE)
-    finally:
-        peer.detach()
-
-
-def half_close(fd: int) -> None:
-    peer = socket.socket(fileno=fd)
-    try:
-        peer.shutdown(socket.SHUT_WR)
-    finally:
-        peer.detach()
-
-
-def wait_for(fd: int, events: int, due: int) -> bool:
-    """Block until `fd` is ready; False if `due` comes first."""
-    import select
-
-    poller = select.poll()
-    poller.register(fd, events)
-    return bool(poller.poll(None if due >= NEVER else max(0, due - monotonic()) // 1_000_000))

@@ -5,12 +5,9 @@ something else.
 """
 
 import signal
-from typing import TYPE_CHECKING
 
 from corral.net.reactor import NEVER
-
-if TYPE_CHECKING:
-    from corral.worker.worker import Worker
+from corral.worker.worker import Worker
 
 GRACEFUL = (signal.SIGTERM,)
 QUICK = (signal.SIGINT, signal.SIGQUIT)
@@ -19,7 +16,7 @@ REOPEN = (signal.SIGUSR1,)
 DEAF = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH)
 
 
-def watch(worker: "Worker") -> None:
+def watch(worker: Worker) -> None:
     """From here on signals are bytes in a pipe, read between requests."""
     worker.wakeup.watch_signals((*GRACEFUL, *QUICK, *REOPEN))
     for signum in DEAF:
@@ -39,7 +36,7 @@ class Orders:
 
     due = NEVER
 
-    def __init__(self, worker: "Worker") -> None:
+    def __init__(self, worker: Worker) -> None:
         self.worker = worker
 
     def ready(self, _: int) -> None:
@@ -60,7 +57,7 @@ class Lifeline:
 
     due = NEVER
 
-    def __init__(self, worker: "Worker") -> None:
+    def __init__(self, worker: Worker) -> None:
         self.worker = worker
 
     def ready(self, _: int) -> None:

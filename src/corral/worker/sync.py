@@ -5,25 +5,23 @@ It knows how listeners, connections and the worker meet; it must not know HTTP.
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from corral import SOFTWARE
 from corral.gateway.wsgi import Errors, Trust, base_environ, cgi_keys, early_hints, prepare_plain, prepare_trusted
 from corral.http.inbound import NAMES
 from corral.net.acceptor import Acceptor
-from corral.net.connection import Connection, Flushing, Lingering, Origin
+from corral.net.connection import Connection, Flushing, Lingering
 from corral.net.listener import Listener
 from corral.net.reactor import SECOND, monotonic
+from corral.net.service import Origin
 from corral.net.trust import truster
-
-if TYPE_CHECKING:
-    from corral.worker.worker import Worker
+from corral.worker.worker import Worker
 
 BURST = 8  # connections accepted a wake-up, where no sibling could take them
 FIRST_REQUEST = SECOND  # how long a leaving worker waits for the first request of a connection it has accepted
 
 
-def serve(worker: "Worker") -> None:
+def serve(worker: Worker) -> None:
     acceptors = [
         Acceptor(listener, origin(worker, listener), 1 if worker.config.workers > 1 else BURST, complainer(worker))
         for listener in worker.listeners
@@ -41,7 +39,7 @@ def serve(worker: "Worker") -> None:
     drain(worker, acceptors)
 
 
-def drain(worker: "Worker", acceptors: list[Acceptor]) -> None:
+def drain(worker: Worker, acceptors: list[Acceptor]) -> None:
     """Take what waits in the accept queue, finish what has begun, then let go of the silent ones."""
     for acceptor in acceptors:
         while not acceptor.paused and acceptor.accept_one():
@@ -78,7 +76,7 @@ def retire(connection: Connection, now: int) -> None:
         connection.due = min(connection.due, now + FIRST_REQUEST)
 
 
-def origin(worker: "Worker", listener: Listener) -> Origin:
+def origin(worker: Worker, listener: Listener) -> Origin:
     config = worker.config
     trust = Trust(
         cgi_keys(config.secure_scheme_headers), tuple(config.forwarder_headers), config.header_map,
@@ -105,7 +103,7 @@ def origin(worker: "Worker", listener: Listener) -> Origin:
     )
 
 
-def complainer(worker: "Worker") -> Callable[[OSError], None]:
+def complainer(worker: Worker) -> Callable[[OSError], None]:
     def complain(error: OSError) -> None:
         worker.log.error("Can't accept a connection: %s; trying again in a moment", error.strerror)
 

@@ -1,30 +1,26 @@
-"""The life of a worker process: boot, serve, drain, exit; and the one place where each request ends, `account`.
+"""What a worker is: settings, a row of the scoreboard, logs; and where each request ends, `account`.
 
-It knows its row of the scoreboard and its logs. How requests meet the application is the loop's affair
-(worker.sync); who lives and who is killed is the arbiter's.
+How requests meet the application is the loop's affair (worker.sync), how it begins and ends is worker.life's, who lives
+and who is killed is the arbiter's.
 """
 
 import os
 import time
 from collections.abc import Callable
-from typing import Any
 
-from corral.app import Application
 from corral.config.settings import Config
-from corral.errors import EXIT_APP, EXIT_BOOT, AppLoadError, PeerError
+from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
 from corral.gateway.wsgi import App, Environ
 from corral.http.head import Limits
 from corral.http.response import Heads
-from corral.net.connection import Timeouts
 from corral.net.listener import Listener
 from corral.net.reactor import NEVER, SECOND, Reactor, monotonic
+from corral.net.service import Timeouts
 from corral.report.access import AccessLog
 from corral.report.log import Log
-from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, Cell, Interface, Row, Scoreboard, State
+from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, Cell, Row, Scoreboard, State
 from corral.shared.wakeup import Wakeup
-from corral.worker import sync
-from corral.worker.orders import Quit, watch
 
 SERVER = "corral"
 # Plain integers: looking a member up in its enumeration costs 0.1 µs.
@@ -99,29 +95,6 @@ class Worker:
         self.next_date = 0
 
     # -- life
-
-    def boot(self, load: Callable[[], Application]) -> int:
-        """Load the application. 0, or the exit code that tells the arbiter why there is none."""
-        try:
-            application = load()
-        except AppLoadError as error:
-            self.log.error("%s", error)
-            return EXIT_APP
-        except (Exception, SystemExit):
-            self.log.exception("Exception in worker process")
-            return EXIT_BOOT
-        if application.interface != "wsgi":
-            self.log.error("%s is an ASGI application; this version serves WSGI", application.uri)
-            return EXIT_APP
-        self.app = application.callable
-        self.cells[Cell.INTERFACE] = Interface.WSGI
-        return 0
-
-    def run(self) -> int:
-        self.cells[Cell.STATE] = State.READY
-        self.wake_arbiter()
-        sync.serve(self)
-        return 0
 
     def reopen_logs(self) -> None:
         self.log.reopen_files()
@@ -224,18 +197,3 @@ def limit(seconds: float) -> int:
 
 def describe(environ: Environ) -> str:
     return f"{environ.get('REQUEST_METHOD', '-')} {environ.get('RAW_URI', '-')}"
-
-
-def run_worker(*, load: Callable[[], Application], **parts: Any) -> int:
-    """The child's whole life, from the fork to its exit code: 0, EXIT_BOOT, EXIT_APP."""
-    worker = Worker(**parts)
-    worker.log.info("Booting worker with pid: %d", worker.pid)
-    watch(worker)
-    code = worker.boot(load)
-    try:
-        if code == 0:
-            code = worker.run()
-    except Quit:
-        worker.settle()
-    worker.log.info("Worker exiting (pid: %d)", worker.pid)
-    return code

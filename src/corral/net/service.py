@@ -1,0 +1,57 @@
+"""Who serves, as a connection sees it, and what the connections of one listener share."""
+
+import socket
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from corral.errors import PeerError
+from corral.gateway.exchange import Exchange
+from corral.gateway.wsgi import App, Environ
+from corral.http.head import Limits
+from corral.net.reactor import Reactor
+
+
+class Timeouts(NamedTuple):
+    """Nanoseconds, NEVER is no limit; `pace` is nanoseconds that a byte may take on the average, 0 is no limit."""
+
+    header: int
+    body: int
+    write: int
+    keepalive: int
+    pace: int
+
+
+class Service(Protocol):
+    """Who serves: a worker, as a connection sees it."""
+
+    app: App
+    exchange: Exchange
+    reactor: Reactor
+    limits: Limits
+    timeouts: Timeouts
+    keepalive: int
+    request_memory: int
+    streaming: bool  # the application takes bodies as they come
+    sendfile: bool
+    accepting: bool  # False: this worker is leaving, no connection goes on after its response
+    connections: int
+
+    def begin(self, line: bytes) -> int: ...
+
+    def account(self, environ: Environ, exchange: Exchange, start: int) -> int: ...
+
+    def failed(self, environ: Environ, error: BaseException) -> None: ...
+
+    def refused(self, environ: Environ, error: PeerError) -> None: ...
+
+
+class Origin(NamedTuple):
+    """What the connections of one listener share."""
+
+    service: Service
+    base: Environ
+    trusts: Callable[[str], bool]  # whether the peer at this address may speak for its clients
+    prepare_plain: Callable[[Environ], None]
+    prepare_trusted: Callable[[Environ], None]
+    local: bool  # a unix socket: its peers are on this machine, and are trusted
+    family: int = socket.AF_INET
