@@ -3,16 +3,26 @@
 It knows modules and names. The user's own exceptions pass through untouched; all else is an AppLoadError of one line.
 """
 
-import ast
 import importlib
 import os
 import sys
+from collections.abc import Iterable
 from typing import Any
 
-from corral.errors import AppLoadError
+from corral.errors import EXIT_BOOT, AppLoadError
+
+DEFAULT_NAMES = ("application", "app")
+
+
+class NoModule(AppLoadError):
+    """There is no such module: to gunicorn an import that failed, like any other."""
+
+    exit_code = EXIT_BOOT
 
 
 class Application:
+    """What was found under `uri`: a callable, and "wsgi" or "asgi"."""
+
     __slots__ = ("callable", "interface", "uri")
 
     def __init__(self, uri: str, callable: Any, interface: str) -> None:  # noqa: A002
@@ -27,24 +37,32 @@ def load(uri: str) -> Application:
     Raises AppLoadError, or whatever the user's code raises.
     """
     module_name, colon, expression = uri.partition(":")
-    check_spelling(uri, module_name)
+    check_spelling(uri, module_name, expression)
     module = load_module(module_name)
     found = resolve(module, expression, uri) if colon else find_default(module, uri)
     if found is None:
-        raise AppLoadError(f"{uri!r} is None; a factory must return the application")
+        what = "its factory returned None; it must return the application" if "(" in expression else "it is None"
+        raise AppLoadError(f"{uri!r} is no application: {what}")
     if not callable(found):
-        raise AppLoadError(f"{uri!r} is {describe(found)}, which is not callable; name a WSGI application")
+        raise AppLoadError(f"{uri!r} is {describe(found)}, which is not callable; name an application")
     return Application(uri, found, interface_of(found))
 
 
-def check_spelling(uri: str, module_name: str) -> None:
+def check_spelling(uri: str, module_name: str, expression: str) -> None:
     path = module_name.removesuffix(".py")
     if path != module_name or os.sep in module_name:
-        dotted = path.removeprefix("./").strip("/").replace(os.sep, ".")
-        attribute = uri.partition(":")[2] or "app"
-        raise AppLoadError(f"{uri!r} names a file; name the module: {dotted}:{attribute}")
-    if not module_name or not all(part.isidentifier() for part in module_name.split(".")):
+        directory, chdir = "", ""
+        if path.startswith((os.sep, "..")):
+            directory, _, path = path.rpartition(os.sep)
+            chdir = f"--chdir {directory or os.sep} "
+        dotted = path.removeprefix("./").strip(os.sep).replace(os.sep, ".")
+        right = f"{dotted}:{expression}" if expression else dotted
+        raise AppLoadError(f"{uri!r} names a file, not a module; write: corral {chdir}{right}")
+    if not all(module_name.split(".")) or any(character.isspace() for character in module_name):
         raise AppLoadError(f"{uri!r} is no APP; write MODULE:NAME, for instance myproject.wsgi:application")
+
+
+# The module
 
 
 def load_module(name: str) -> Any:
@@ -52,27 +70,58 @@ def load_module(name: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         # One that the user's module asks for is the user's affair, with its traceback.
-        if error.name is None or not (name == error.name or name.startswith(error.name + ".")):
+        if error.name is None or not f"{name}.".startswith(f"{error.name}.") or is_running(error):
             raise
-        where = ", ".join(entry or os.getcwd() for entry in sys.path if not entry.endswith((".zip", "lib-dynload")))
-        wrong = "" if error.name == name else f" (no {error.name!r})"
-        raise AppLoadError(
-            f"there is no module {name!r}{wrong}; looked in {where}; see --chdir and --pythonpath"
-        ) from None
+        missing = f"no module {name!r}" if error.name == name else f"no {error.name!r}, so no module {name!r}"
+        where = ", ".join(searched())
+        raise NoModule(f"there is {missing}; looked in {where}; see --chdir and --pythonpath") from None
+
+
+def is_running(error: BaseException) -> bool:
+    """Whether it was raised below a module's own code, rather than by the search for the module."""
+    traceback = error.__traceback__
+    while traceback is not None:
+        name = traceback.tb_frame.f_globals.get("__name__", "")
+        if name != __name__ and not name.startswith("importlib"):
+            return True
+        traceback = traceback.tb_next
+    return False
+
+
+def searched() -> Iterable[str]:
+    """The path as far as it is the user's: Python's own directories say nothing to anybody."""
+    standard = os.path.dirname(os.__file__)
+    for entry in sys.path:
+        directory = entry or os.getcwd()
+        if "-packages" in directory:
+            yield directory
+        elif directory != standard and not directory.startswith(standard + os.sep) and not directory.endswith(".zip"):
+            yield directory
+
+
+# What is in it
 
 
 def find_default(module: Any, uri: str) -> Any:
-    for name in ("application", "app"):
-        if hasattr(module, name):
-            return getattr(module, name)
-    raise AppLoadError(f"module {uri!r} has neither `application` nor `app`; write {uri}:NAME{suggest(module, 'app')}")
+    found = [getattr(module, name) for name in DEFAULT_NAMES if hasattr(module, name)]
+    # A package may have a submodule of that name, which is no application.
+    for each in found:
+        if callable(each):
+            return each
+    if found:
+        return found[0]
+    factory = next((name for name in ("create_app", "make_app", "get_app", "build_app") if hasattr(module, name)), None)
+    hint = f"{uri}:{factory}()" if factory else f"{uri}:NAME"
+    raise AppLoadError(f"module {uri!r} has neither `application` nor `app`; write {hint}")
 
 
 def resolve(module: Any, expression: str, uri: str) -> Any:
     """A name, or a call of one with literal arguments: nothing else is ever evaluated."""
+    import ast  # lazily: most names are plain, but dataclasses has loaded it by way of inspect
+
     try:
         tree = ast.parse(expression.strip(), mode="eval").body
-    except SyntaxError:
+    except (SyntaxError, ValueError):
         raise AppLoadError(f"{uri!r}: {expression!r} is neither a name nor a call") from None
     if isinstance(tree, ast.Name):
         return attribute(module, tree.id, uri)
@@ -113,7 +162,7 @@ def attribute(module: Any, name: str, uri: str) -> Any:
 def suggest(module: Any, name: str) -> str:
     import difflib  # lazily: only mistakes need it
 
-    callables = [each for each in vars(module) if not each.startswith("_") and callable(getattr(module, each))]
+    callables = [each for each, value in vars(module).items() if not each.startswith("_") and callable(value)]
     near = difflib.get_close_matches(name, callables, 3, 0.5)
     return f"; did you mean {' or '.join(near)}?" if near else ""
 
@@ -125,9 +174,10 @@ def describe(found: object) -> str:
 
 def interface_of(app: Any) -> str:
     """ "asgi" if calling it makes a coroutine, or if it takes (scope, receive, send); else "wsgi"."""
-    call = app if hasattr(app, "__code__") else getattr(app, "__call__", app)  # noqa: B004
-    import inspect  # lazily: 0.5 MiB, which forked workers share
+    import inspect  # lazily: dataclasses has loaded it already, but this module needn't know
 
+    # Calling a class makes an instance, whatever the instance's own __call__ is.
+    call = None if isinstance(app, type) else getattr(app, "__call__", None)  # noqa: B004
     if inspect.iscoroutinefunction(app) or inspect.iscoroutinefunction(call):
         return "asgi"
     try:

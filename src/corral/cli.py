@@ -2,109 +2,198 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from corral import __version__
-from corral.config.load import Loaded, load_config, make_parser
-from corral.config.settings import rows
-from corral.errors import AppLoadError, ConfigError
+from corral.config.absent import NOT_YET
+from corral.config.load import Loaded, Mistakes, command_of, gather, load_config, make_parser
+from corral.config.settings import Config, rows
+from corral.errors import EXIT_APP, EXIT_BOOT, AppLoadError, ConfigError
 
-COMMANDS = """
+EPILOG = """
 commands:
   corral config [OPTIONS]       print every setting with its value and where it came from
   corral config --markdown      print the reference of all settings
   corral check [OPTIONS] [APP]  read the configuration, load the application, report every problem
 """
+INTRODUCTION = """\
+# Settings
+
+Sources, each over the one before: defaults, the configuration file, `GUNICORN_CMD_ARGS`, `CORRAL_CMD_ARGS`, a variable
+`CORRAL_` + the setting's name in capitals, the command line. `corral config` prints every value and where it came from.
+Seconds may have fractions; 0 is no limit.
+
+This page is printed by `corral config --markdown`.
+"""
+NO_APP = "no application was named; write for instance: corral myproject.wsgi:application"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The `corral` command. Returns its exit code: 0; 1, a bad configuration; 2, a bad command line; 3 and 4, an
     application that can't be loaded."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    word = arguments.pop(0) if arguments[:1] in (["check"], ["config"]) else "serve"
     try:
-        return run(arguments)
+        return COMMANDS[command_of(arguments) or word](arguments)
     except ConfigError as error:
-        print(f"corral: error: {error}", file=sys.stderr)
+        tell(error)
         return error.exit_code
 
 
-def run(arguments: list[str]) -> int:
-    if "--version" in arguments or arguments == ["-v"]:
-        print(f"corral (version {__version__})")
-        return 0
-    if "-h" in arguments or "--help" in arguments:
-        parser = make_parser()
-        parser.epilog = COMMANDS
-        print(parser.format_help() + COMMANDS)
-        return 0
-    command = arguments[0] if arguments else ""
-    if command == "config":
-        return print_config(arguments[1:])
-    if command == "check":
-        return check(arguments[1:])
-    return serve(arguments)
+def tell(error: ConfigError) -> None:
+    for problem in error.problems if isinstance(error, Mistakes) else [error]:
+        print(f"corral: error: {problem}", file=sys.stderr)
+
+
+def working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError("the current directory has been removed; start in another one") from None
 
 
 def serve(arguments: list[str]) -> int:
-    cwd = os.getcwd()
+    cwd = working_directory()
     environ = dict(os.environ)  # as it was at the start: raw_env must not become a source at the next reload
 
     def load_again() -> Loaded:
-        return load_config(arguments, environ, cwd)
+        loaded = load_config(arguments, environ, cwd)
+        if not loaded.config.wsgi_app:
+            raise ConfigError(NO_APP)
+        return loaded
 
     loaded = load_again()
-    if not loaded.config.wsgi_app:
-        raise ConfigError("no application was named; write for instance: corral myproject.wsgi:application")
-    from corral.server import serve as run_server  # lazily: `config` and `check` need none of it
+    from corral.server import serve as run_server  # lazily: the other commands need none of it
 
     return run_server(loaded, load_again=load_again)
 
 
-def print_config(arguments: list[str]) -> int:
-    if "--markdown" in arguments:
-        print(markdown(), end="")
-        return 0
-    loaded = load_config(arguments, os.environ, os.getcwd())
-    for name in rows():
-        value = getattr(loaded.config, name)
-        print(f"{name:25} = {value!r}  # {loaded.origins.get(name, 'default')}")
-    warn(loaded)
+def print_help(arguments: list[str]) -> int:
+    print(make_parser().format_help() + EPILOG, end="")
     return 0
 
 
-def warn(loaded: Loaded) -> None:
-    for warning in loaded.warnings:
+def print_version(arguments: list[str]) -> int:
+    print(f"corral (version {__version__})")
+    return 0
+
+
+# config
+
+
+def print_config(arguments: list[str]) -> int:
+    loaded = load_config(arguments, os.environ, working_directory())
+    for name in rows():
+        value = getattr(loaded.config, name)
+        print(f"{name:25} = {shown(name, value)}  # {loaded.origins.get(name, 'default')}")
+    warn(loaded.warnings)
+    return 0
+
+
+def shown(name: str, value: object) -> str:
+    return f"0o{value:o}" if name == "umask" else repr(value)
+
+
+def warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
         print(f"corral: warning: {warning}", file=sys.stderr)
 
 
-def check(arguments: list[str]) -> int:
-    """Everything that can be known without serving."""
-    loaded = load_config(arguments, os.environ, os.getcwd())
-    config = loaded.config
-    warn(loaded)
-    for problem in suspicions(loaded):
-        print(f"corral: warning: {problem}", file=sys.stderr)
-    if not config.wsgi_app:
-        raise ConfigError("no application was named")
-    from corral import app
-
-    sys.path[:0] = [path for path in (config.pythonpath or "").split(",") if path]
-    os.chdir(config.chdir or ".")
-    sys.path.insert(0, os.getcwd())
-    for pair in config.raw_env:
-        name, _, value = pair.partition("=")
-        os.environ[name] = value
-    try:
-        found = app.load(config.wsgi_app)
-    except AppLoadError as error:
-        print(f"corral: error: {error}", file=sys.stderr)
-        return error.exit_code
-    print(f"{found.uri}: {found.interface.upper()} application, configuration is fine")
+def print_markdown(arguments: list[str]) -> int:
+    print(markdown(), end="")
     return 0
 
 
-def suspicions(loaded: Loaded) -> list[str]:
+def markdown() -> str:
+    """docs/settings.md."""
+    out = [INTRODUCTION]
+    section = ""
+    for name, row in rows().items():
+        meta = row.metadata
+        if meta["section"] != section:
+            section = meta["section"]
+            out.append(f"## {section}\n")
+        flags = ", ".join(f"`{flag}`" for flag in meta["flags"]) or "no flag"
+        variable = f", or what the variable `{meta['env']}` says" if meta["env"] else ""
+        facts = f"{flags}; `CORRAL_{name.upper()}`; default `{shown(name, row.default)}`{variable}"
+        out.append(f"### {name}\n\n{facts}\n\n{meta['help']}\n")
+    lacking = ", ".join(f"`{name}`" for name in sorted(NOT_YET))
+    out.append("## Not yet\n")
+    out.append(
+        f"What gunicorn has and this version hasn't; it says so where one would make a difference.\n\n{lacking}\n"
+    )
+    return "\n".join(out)
+
+
+# check
+
+
+def check(arguments: list[str]) -> int:
+    """Everything that can be known without serving, all of it at once."""
+    loaded = gather(arguments, os.environ, working_directory())
     config = loaded.config
+    problems = [*loaded.problems, *probe(config)]
+    if not config.wsgi_app:
+        problems.append(ConfigError(NO_APP))
+    for problem in problems:
+        tell(problem)
+    warn([*loaded.warnings, *suspicions(config)])
+    code = check_app(config) if config.wsgi_app else 0
+    if problems:
+        return problems[0].exit_code
+    return code
+
+
+def probe(config: Config) -> Iterator[ConfigError]:
+    """What a server would find out at its start."""
+    from corral.net.listener import parse_address
+    from corral.net.trust import truster
+    from corral.report.access import compile_format
+    from corral.shared.process import resolve_owner
+
+    checks: list[Callable[[], object]] = [
+        *(lambda text=text: parse_address(text) for text in config.bind),  # type: ignore[misc]
+        lambda: truster(config.forwarded_allow_ips),
+        lambda: compile_format(config.access_log_format, os.getpid()),
+        lambda: resolve_owner(config.user, None),
+        lambda: resolve_owner(None, config.group),
+    ]
+    for attempt in checks:
+        try:
+            attempt()
+        except ConfigError as error:
+            yield error
+
+
+def check_app(config: Config) -> int:
+    """Load the application as a worker would, and say what it is or why there is none."""
+    from corral import app
+    from corral.server import Overlay, extend_path
+
+    uri = str(config.wsgi_app)
+    Overlay().apply(config.raw_env)
+    if config.chdir and os.path.isdir(config.chdir):
+        os.chdir(config.chdir)
+    extend_path(config)
+    try:
+        found = app.load(uri)
+    except AppLoadError as error:
+        print(f"corral: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except (Exception, SystemExit):
+        import traceback  # lazily: only mistakes need it
+
+        print(f"corral: error: the application {uri} raised, see its traceback", file=sys.stderr)
+        traceback.print_exc()
+        return EXIT_BOOT
+    if found.interface != "wsgi":
+        print(f"corral: error: {uri} is an ASGI application; this version serves WSGI", file=sys.stderr)
+        return EXIT_APP
+    print(f"{found.uri}: a {found.interface.upper()} application")
+    return 0
+
+
+def suspicions(config: Config) -> list[str]:
     found = []
     if config.timeout and config.graceful_timeout > config.timeout:
         found.append("graceful_timeout is longer than timeout: a request is killed at timeout, draining or not")
@@ -118,22 +207,11 @@ def suspicions(loaded: Loaded) -> list[str]:
     return found
 
 
-def markdown() -> str:
-    """docs/settings.md."""
-    out = [
-        "# Settings", "",
-        "Sources, each over the one before: defaults, the configuration file, `GUNICORN_CMD_ARGS`, `CORRAL_CMD_ARGS`, a",
-        "variable `CORRAL_` + the setting's name in capitals, the command line. Seconds may have fractions; 0 is no limit.", "",
-        "This page is printed by `corral config --markdown`.",
-    ]  # fmt: skip
-    section = ""
-    for name, row in rows().items():
-        meta = row.metadata
-        if meta["section"] != section:
-            section = meta["section"]
-            out += ["", f"## {section}"]
-        flags = ", ".join(f"`{flag}`" for flag in meta["flags"]) or "configuration file only"
-        default = f"0o{row.default:o}" if name == "umask" else repr(row.default)
-        variable = f"; default also from `{meta['env']}`" if meta["env"] else ""
-        out += ["", f"### {name}", "", f"{flags}; default `{default}`{variable}", "", meta["help"]]
-    return "\n".join(out) + "\n"
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "serve": serve,
+    "check": check,
+    "config": print_config,
+    "markdown": print_markdown,
+    "help": print_help,
+    "version": print_version,
+}

@@ -6,48 +6,19 @@ ConfigErrors, suspicions are `warnings`.
 
 import argparse
 import os
-import shlex
 import sys
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+from corral.config import absent
 from corral.config.settings import Config, rows
 from corral.config.values import BadValue
 from corral.errors import ConfigError
 
 FILES = ("corral.conf.py", "gunicorn.conf.py")
-# What gunicorn has and this version hasn't: said once, never silently without effect.
-NOT_YET = frozenset(
-    """
-    worker_connections threads max_requests max_requests_jitter reload reload_engine reload_extra_files spew
-    permit_obsolete_folding strip_header_spaces permit_unconventional_http_method permit_unconventional_http_version
-    casefold_http_method proxy_protocol proxy_allow_ips protocol uwsgi_allow_ips root_path logger_class logconfig
-    logconfig_dict logconfig_json syslog_addr syslog syslog_prefix syslog_facility enable_stdio_inheritance statsd_host
-    statsd_prefix dogstatsd_tags enable_backlog_metric keyfile certfile cert_reqs ca_certs ciphers http_protocols
-    http2_cleartext http2_max_concurrent_streams http2_initial_window_size http2_max_frame_size asgi_loop asgi_lifespan
-    asgi_disconnect_grace_period websocket_max_message_size paste raw_paste_global_conf on_starting on_reload when_ready
-    pre_fork post_fork post_worker_init worker_int worker_abort pre_exec pre_request post_request child_exit worker_exit
-    nworkers_changed on_exit ssl_context dirty_apps dirty_workers control_socket worker_tmp_dir
-    """.split()
-)
-
-
-@dataclass
-class Loaded:
-    """A configuration, with the source of each value that isn't a default."""
-
-    config: Config
-    origins: dict[str, str] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse, but a mistake is a ConfigError with exit code 2, and an unknown option is told its nearest relative."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UsageError(message)
+OPTION_VARIABLES = ("GUNICORN_CMD_ARGS", "CORRAL_CMD_ARGS")
+COMMAND_LINE = "command line"
 
 
 class UsageError(ConfigError):
@@ -56,225 +27,336 @@ class UsageError(ConfigError):
     exit_code = 2
 
 
-def make_parser(prog: str = "corral") -> Parser:
-    """Every setting that has flags, in sections; values stay text here, so that all sources are read by one function."""
-    parser = Parser(prog=prog, usage="%(prog)s [OPTIONS] [APP]", allow_abbrev=False, argument_default=argparse.SUPPRESS)
+class Mistakes(ConfigError):
+    """Several at once."""
+
+    def __init__(self, problems: Sequence[ConfigError]) -> None:
+        super().__init__("; ".join(map(str, problems)))
+        self.problems = problems
+        self.exit_code = problems[0].exit_code
+
+
+class Given(NamedTuple):
+    """A value as its source has it. `said` is how the user wrote it, for the start of an error."""
+
+    value: Any
+    origin: str
+    said: str
+
+
+Layer = dict[str, Given]
+
+
+@dataclass
+class Findings:
+    """What was noticed on the way. `warnings` become problems with strict_config."""
+
+    warnings: list[str] = field(default_factory=list)
+    problems: list[ConfigError] = field(default_factory=list)
+
+
+@dataclass
+class Loaded:
+    """A configuration, with the source of each value that isn't a default."""
+
+    config: Config
+    origins: dict[str, str]
+    warnings: list[str]
+    problems: list[ConfigError]
+
+
+def load_config(argv: Sequence[str], environ: Mapping[str, str], cwd: str) -> Loaded:
+    """Read all sources. Raises ConfigError, which says what to do. May be called again, for a reload."""
+    loaded = gather(argv, environ, cwd)
+    if len(loaded.problems) == 1:
+        raise loaded.problems[0]
+    if loaded.problems:
+        causes = [problem.__cause__ for problem in loaded.problems if problem.__cause__]
+        raise Mistakes(loaded.problems) from (causes[0] if causes else None)
+    return loaded
+
+
+def gather(argv: Sequence[str], environ: Mapping[str, str], cwd: str) -> Loaded:
+    """Read all sources, and note every problem; what has one keeps its default. Only a command line that can't be
+    split into options raises."""
+    findings = Findings()
+    command_line = from_arguments(argv, COMMAND_LINE, findings)
+    above: Layer = {}
+    for variable in OPTION_VARIABLES:
+        if environ.get(variable):
+            given = from_arguments(split(variable, environ[variable]), variable, findings)
+            given.pop("wsgi_app", None)  # as gunicorn: these variables hold options only
+            above.update(given)
+    above.update(from_variables(environ, findings))
+    above.update(command_line)
+    path = above["config"].value if "config" in above else None
+    # As with gunicorn, `chdir` moves the application, not the place where its configuration is looked for.
+    chosen = from_platform(environ) | from_file(path or None, cwd, findings) | above
+    return settle(chosen, cwd, findings)
+
+
+def settle(chosen: Layer, cwd: str, findings: Findings) -> Loaded:
+    """Check every value that counts, and only those: a bad default that is overridden hurts nobody."""
+    table = rows()
+    accepted = {}
+    for name, given in chosen.items():
+        try:
+            accepted[name] = table[name].metadata["accept"](given.value)
+        except BadValue as error:
+            findings.problems.append(ConfigError(f"{given.said}: {error}"))
+    config = Config(**accepted)
+    if config.chdir and not os.path.isdir(os.path.join(cwd, config.chdir)):
+        findings.problems.append(ConfigError(f"{chosen['chdir'].said}: there is no such directory"))
+    if config.strict_config:
+        findings.problems += map(ConfigError, findings.warnings)
+        findings.warnings = []
+    origins = {name: given.origin for name, given in chosen.items()}
+    return Loaded(config, origins, findings.warnings, findings.problems)
+
+
+# Options
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse, but a mistake is an exception."""
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(message)
+
+
+def make_parser() -> Parser:
+    """Every setting that has flags, in sections; values stay text, so that all sources are read by one function."""
+    # Abbreviations, as gunicorn has them: an ambiguous one is an error that names what it may mean.
+    parser = Parser(prog="corral", usage="%(prog)s [OPTIONS] [APP]", add_help=False)
     parser.add_argument("wsgi_app", nargs="?", metavar="APP", help="MODULE:NAME, MODULE:FACTORY('argument'), or MODULE")
+    add_commands(parser)
     groups: dict[str, Any] = {}
     for name, row in rows().items():
         meta = row.metadata
         if not meta["flags"]:
             continue
-        group = groups.setdefault(meta["section"], parser.add_argument_group(meta["section"])) if (
-            meta["section"] not in groups
-        ) else groups[meta["section"]]  # fmt: skip
-        described = meta["help"].replace("%", "%%")
+        if meta["section"] not in groups:
+            groups[meta["section"]] = parser.add_argument_group(meta["section"])
+        how: dict[str, Any] = {"action": "append" if meta["append"] else "store", "metavar": meta["metavar"]}
         if meta["constant"] is not None:
-            group.add_argument(*meta["flags"], dest=name, action="store_const", const=meta["constant"], help=described)
-        else:
-            action = "append" if meta["append"] else "store"
-            group.add_argument(*meta["flags"], dest=name, action=action, metavar=meta["metavar"], help=described)
+            how = {"action": "store_const", "const": meta["constant"]}
+        groups[meta["section"]].add_argument(*meta["flags"], dest=name, help=meta["help"].replace("%", "%%"), **how)
+    add_absent(parser)
     return parser
 
 
-def load_config(argv: Sequence[str], environ: Mapping[str, str], cwd: str) -> Loaded:
-    """Read all sources. Raises ConfigError, with one line that says what to do. May be called again, for a reload."""
-    command_line = parse(argv)
-    layers: list[tuple[str, dict[str, Any]]] = [("environment", defaults_from(environ))]
-    arguments = [
-        (variable, parse(split(variable, environ[variable]), variable))
-        for variable in ("GUNICORN_CMD_ARGS", "CORRAL_CMD_ARGS")
-        if environ.get(variable)
-    ]
-    for _, given in arguments:
-        given.pop("wsgi_app", None)  # as gunicorn: these variables hold options only
-    warnings: list[str] = []
-    path = next(
-        (given["config"] for given in (command_line, *(pair[1] for pair in reversed(arguments))) if "config" in given),
-        None,
-    )
-    directory = next(
-        (given["chdir"] for given in (command_line, *(pair[1] for pair in reversed(arguments))) if "chdir" in given),
-        cwd,
-    )
-    strict = bool(command_line.get("strict_config"))
-    source, from_file = read_file(path, os.path.join(cwd, directory), warnings, strict=strict)
-    layers.append((source, from_file))
-    layers += arguments
-    layers.append(("environment", own_variables(environ, warnings)))
-    layers.append(("command line", command_line))
-    return settle(layers, warnings)
+def add_commands(parser: Parser) -> None:
+    """Flags that ask for something else than to serve."""
+    commands = {
+        "help": (("-h", "--help"), "Show this and exit."),
+        "version": (("-v", "--version"), "Show the version and exit."),
+        "check": (("--check-config",), "The same as `corral check`."),
+        "config": (("--print-config",), "The same as `corral config`."),
+        "markdown": (("--markdown",), argparse.SUPPRESS),
+    }
+    for command, (flags, described) in commands.items():
+        parser.add_argument(*flags, dest="command", action="store_const", const=command, help=described)
 
 
-def settle(layers: list[tuple[str, dict[str, Any]]], warnings: list[str]) -> Loaded:
-    """Check every value that counts, and only those: a bad default that is overridden hurts nobody."""
-    table = rows()
-    chosen: dict[str, tuple[str, Any]] = {}
-    for source, given in layers:
-        for name, value in given.items():
-            if value is not None or table[name].default is None:
-                chosen[name] = (source, value)
-    accepted, origins, errors = {}, {}, []
-    for name, (source, value) in chosen.items():
-        try:
-            accepted[name] = table[name].metadata["accept"](value)
-        except BadValue as error:
-            errors.append(f"{spelling(name, source)} = {value!r} ({source}): {error}")
-        origins[name] = source
-    if errors:
-        raise ConfigError("; ".join(errors))
-    return Loaded(Config(**accepted), origins, warnings)
+def add_absent(parser: Parser) -> None:
+    """They are known, so that what stands after them isn't taken for APP."""
+    for name, (flags, metavar) in absent.flags().items():
+        how: dict[str, Any] = {"action": "append"}
+        if not metavar:
+            how = {"action": "store_const", "const": True}
+        elif metavar.startswith("["):
+            how = {"nargs": "?", "const": True}
+        parser.add_argument(*flags, dest=name, help=argparse.SUPPRESS, **how)
 
 
-def spelling(name: str, source: str) -> str:
-    flags = rows()[name].metadata["flags"]
-    return flags[-1] if flags and (source == "command line" or source.endswith("_CMD_ARGS")) else name
+def command_of(argv: Sequence[str]) -> str | None:
+    command: str | None = make_parser().parse_known_args(list(argv))[0].command
+    return command
 
 
-def parse(argv: Sequence[str], source: str = "") -> dict[str, Any]:
-    """Options as text by setting name. Raises UsageError."""
-    parser = make_parser()
-    prefix = f"{source}: " if source else ""
+def from_arguments(argv: Sequence[str], source: str, findings: Findings) -> Layer:
+    """Options as text. Raises UsageError if they can't be told from one another."""
+    where = "" if source == COMMAND_LINE else f" ({source})"
     try:
-        known, unknown = parser.parse_known_args(list(argv))
+        known, unknown = make_parser().parse_known_args(list(argv))
     except UsageError as error:
-        raise UsageError(prefix + str(error)) from None
-    if unknown:
-        raise UsageError(prefix + explain_unknown(unknown[0]))
-    return vars(known)
+        raise UsageError(f"{error}{where}") from None
+    findings.problems += [UsageError(complaint + where) for complaint in explain_unknown(unknown)]
+    del known.command
+    layer, table, lacking = {}, rows(), absent.flags()
+    for name, value in vars(known).items():
+        if value is None:
+            continue
+        if name in lacking:
+            if absent.is_missed(name, value[-1] if isinstance(value, list) else value):
+                findings.problems.append(UsageError(f"{lacking[name][0][-1]} is not supported yet{where}"))
+            continue
+        flag = next((flag for flag in table[name].metadata["flags"] if flag.startswith("--")), "APP")
+        written = " ".join(value) if isinstance(value, list) else value
+        layer[name] = Given(value, source, f"{flag} {written}{where}")
+    return layer
 
 
-def explain_unknown(argument: str) -> str:
-    if not argument.startswith("-"):
-        return f"one APP only, {argument!r} is a second"
-    flag = argument.partition("=")[0]
-    flags = [flag for row in rows().values() for flag in row.metadata["flags"]]
-    near = nearest(flag, flags)
-    if flag.removeprefix("--").replace("-", "_") in NOT_YET:
-        return f"{flag} is not supported yet"
-    return f"unknown option {flag}" + (f"; did you mean {near}?" if near else "; `corral --help` lists them")
+def explain_unknown(arguments: Sequence[str]) -> Iterable[str]:
+    """One complaint an option. What follows an unknown one may be its value, so that's no second APP."""
+    flags = [flag.partition("=")[0] for flag in arguments if flag.startswith("-")]
+    if arguments and not flags:
+        yield f"one APP only, {arguments[0]!r} is a second"
+    known = [flag for row in rows().values() for flag in row.metadata["flags"]]
+    known += [flag for names, _ in absent.flags().values() for flag in names]
+    for flag in flags:
+        near = nearest(flag, known)
+        yield f"unknown option {flag}; " + (f"did you mean {near}?" if near else "`corral --help` lists them")
 
 
-def nearest(name: str, names: Sequence[str]) -> str | None:
+def nearest(name: str, names: Iterable[str]) -> str | None:
     import difflib  # lazily: only mistakes need it
 
-    return next(iter(difflib.get_close_matches(name, names, 1, 0.75)), None)
+    return next(iter(difflib.get_close_matches(name, list(names), 1, 0.75)), None)
 
 
 def split(variable: str, text: str) -> list[str]:
+    import shlex  # lazily: most environments have no such variable
+
     try:
         return shlex.split(text)
     except ValueError as error:
-        raise ConfigError(f"{variable} can't be split into options: {error}") from None
+        raise UsageError(f"{variable} can't be split into options: {str(error).lower()}") from None
 
 
-def defaults_from(environ: Mapping[str, str]) -> dict[str, Any]:
+# Variables
+
+
+def from_platform(environ: Mapping[str, str]) -> Layer:
     """Variables that only set a default, under names that platforms use."""
-    found: dict[str, Any] = {
-        name: environ[row.metadata["env"]]
-        for name, row in rows().items()
-        if row.metadata["env"] and environ.get(row.metadata["env"])
-    }
-    if environ.get("PORT"):
-        found["bind"] = f"0.0.0.0:{environ['PORT']}"
+    found = {}
+    for name, row in rows().items():
+        variable = row.metadata["env"]
+        if variable and environ.get(variable):
+            found[name] = Given(environ[variable], variable, f"{variable}={environ[variable]}")
+    if port := environ.get("PORT"):
+        found["bind"] = Given(f"0.0.0.0:{port}", "PORT", f"PORT={port}")
     return found
 
 
-def own_variables(environ: Mapping[str, str], warnings: list[str]) -> dict[str, Any]:
+def from_variables(environ: Mapping[str, str], findings: Findings) -> Layer:
     """CORRAL_WORKERS=4 and the like; an empty one counts as unset."""
     found = {}
     table = rows()
     for variable, value in environ.items():
         name = variable.removeprefix("CORRAL_").lower()
-        if not variable.startswith("CORRAL_") or variable == "CORRAL_CMD_ARGS" or not value:
+        if not variable.startswith("CORRAL_") or variable in OPTION_VARIABLES or not value:
             continue
         if name in table:
-            found[name] = value
-        elif near := nearest(name, list(table)):
-            warnings.append(f"{variable} is no setting; did you mean CORRAL_{near.upper()}?")
+            found[name] = Given(value, variable, f"{variable}={value}")
+        elif name in absent.NOT_YET:
+            if absent.is_missed(name, value):
+                findings.problems.append(ConfigError(f"{variable} is not supported yet"))
+        elif near := nearest(name, table):
+            findings.warnings.append(f"{variable} is no setting; did you mean CORRAL_{near.upper()}?")
     return found
 
 
-def read_file(path: str | None, directory: str, warnings: list[str], *, strict: bool) -> tuple[str, dict[str, Any]]:
-    """The settings that the configuration file assigns: (its name, values)."""
-    if path is not None and path.startswith("python:"):
-        return path, pick(import_names(path.removeprefix("python:"), directory), path, warnings, strict=strict)
+# The file
+
+
+def from_file(path: str | None, cwd: str, findings: Findings) -> Layer:
+    """The settings that the configuration file assigns."""
     if path is None:
-        path = next((name for name in FILES if os.path.isfile(os.path.join(directory, name))), None)
+        path = next((name for name in FILES if os.path.isfile(os.path.join(cwd, name))), None)
         if path is None:
-            return "", {}
-    path = path.removeprefix("file:")
-    full = os.path.join(directory, path)
-    if not os.path.isfile(full):
-        raise ConfigError(f"the configuration file {full} doesn't exist; -c takes PATH, file:PATH or python:MODULE")
-    return path, pick(execute(full), path, warnings, strict=strict)
+            return {}
+    try:
+        if path.startswith("python:"):
+            namespace = import_names(path.removeprefix("python:"), cwd)
+        else:
+            path = path.removeprefix("file:")
+            namespace = execute(os.path.join(cwd, path), cwd)
+    except ConfigError as error:
+        findings.problems.append(error)
+        return {}
+    return pick(namespace, path, findings)
 
 
-def execute(path: str) -> dict[str, Any]:
-    import types
+def execute(path: str, cwd: str) -> dict[str, Any]:
+    from types import ModuleType
 
-    module = types.ModuleType("__config__")
+    if not os.path.isfile(path):
+        wrong = "is a directory" if os.path.isdir(path) else "doesn't exist"
+        raise ConfigError(f"the configuration file {path} {wrong}; --config takes PATH, file:PATH or python:MODULE")
+    extend_path(cwd)
+    # The name that gunicorn gives it, and a real module: dataclasses and pickles look themselves up there.
+    module = ModuleType("__config__")
     module.__file__ = path
     sys.modules["__config__"] = module
     try:
         with open(path, "rb") as file:
-            code = compile(file.read(), path, "exec")
-        exec(code, module.__dict__)
+            source = file.read()
     except OSError as error:
         raise ConfigError(f"the configuration file {path} can't be read: {error.strerror}") from None
-    except Exception as error:
+    try:
+        exec(compile(source, path, "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
         raise user_error(f"the configuration file {path} failed", error) from error
     return module.__dict__
 
 
-def import_names(name: str, directory: str) -> dict[str, Any]:
-    import importlib
+def import_names(name: str, cwd: str) -> dict[str, Any]:
+    from importlib import import_module
 
+    extend_path(cwd)
+    sys.modules.pop(name, None)  # a reload of the server reads it anew
+    try:
+        return import_module(name).__dict__
+    except ModuleNotFoundError as error:
+        if error.name and f"{name}.".startswith(f"{error.name}."):
+            where = ", ".join(entry or cwd for entry in sys.path)
+            raise ConfigError(f"--config python:{name}: there is no module {error.name!r}; looked in {where}") from None
+        raise user_error(f"the configuration module {name} failed", error) from error
+    except (Exception, SystemExit) as error:
+        raise user_error(f"the configuration module {name} failed", error) from error
+
+
+def extend_path(directory: str) -> None:
     if directory not in sys.path:
         sys.path.insert(0, directory)
-    try:
-        module = importlib.import_module(name)
-        if "__config_read__" in module.__dict__:
-            module = importlib.reload(module)  # a reload of the server reads it anew
-        module.__dict__["__config_read__"] = True
-    except ModuleNotFoundError as error:
-        if error.name and name.startswith(error.name):
-            raise ConfigError(f"there is no module {name!r} for -c python:{name}") from None
-        raise user_error(f"the configuration module {name} failed", error) from error
-    except Exception as error:
-        raise user_error(f"the configuration module {name} failed", error) from error
-    return module.__dict__
 
 
-def user_error(what: str, error: Exception) -> ConfigError:
+def user_error(what: str, error: BaseException) -> ConfigError:
     """The user's own code raised: that is when a traceback helps, without the frames of this module."""
+    import traceback  # lazily: only mistakes need it
+
     while error.__traceback__ is not None and error.__traceback__.tb_frame.f_globals.get("__name__") == __name__:
         error.__traceback__ = error.__traceback__.tb_next
     text = "".join(traceback.format_exception(error)).rstrip()
     return ConfigError(f"{what}: {type(error).__name__}: {error}\n{text}")
 
 
-def pick(namespace: dict[str, Any], path: str, warnings: list[str], *, strict: bool) -> dict[str, Any]:
-    """The names that are settings. Others are the user's own, as with gunicorn; but one that is nearly a setting is told."""
+def pick(namespace: Mapping[str, Any], path: str, findings: Findings) -> Layer:
+    """The names that are settings. Others are the user's own, as with gunicorn; but near misses are told."""
     table = rows()
-    found = {name: value for name, value in namespace.items() if name in table}
-    complaints = []
+    found = {}
     for name, value in namespace.items():
-        if name in table or name.startswith("_") or is_foreign(value):
+        if name.startswith("_") or type(value).__name__ == "module":
             continue
-        if name in NOT_YET:
-            warnings.append(f"{path}: {name} is not supported yet and has no effect")
-        elif near := nearest(name, list(table)):
-            complaints.append(f"{path}: {name} is no setting; did you mean {near}?")
-    if complaints and (strict or found.get("strict_config")):
-        raise ConfigError("; ".join(complaints))
-    warnings += complaints
+        if name in absent.NOT_YET:
+            tell_absent(name, value, path, findings)
+        elif name == "config":
+            continue  # it can't name its successor
+        elif name in table:
+            if value is not None or table[name].default is None:
+                found[name] = Given(value, path, f"{path}: {name} = {value!r}")
+        elif not isinstance(value, type):
+            # A function may be meant as a hook, and nothing else may.
+            if near := nearest(name, absent.HOOKS if callable(value) else table):
+                findings.warnings.append(f"{path}: {name} is no setting; did you mean {near}?")
     return found
 
 
-def is_foreign(value: object) -> bool:
-    """An imported module or class is no attempt at a setting."""
-    return isinstance(value, type) or type(value).__name__ == "module"
-
-
-Reader = Callable[[], Loaded]
+def tell_absent(name: str, value: object, path: str, findings: Findings) -> None:
+    if not absent.is_missed(name, value):
+        return
+    if name in absent.COMPULSORY:
+        findings.problems.append(ConfigError(f"{path}: {name} is not supported yet"))
+    else:
+        findings.warnings.append(f"{path}: {name} is not supported yet and has no effect")

@@ -4,7 +4,7 @@ It knows names, types, defaults and help; where values come from is load's affai
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from corral.config import values
@@ -35,12 +35,21 @@ def setting(
 
 SCHEMES = values.Headers({"X-FORWARDED-PROTOCOL": "ssl", "X-FORWARDED-PROTO": "https", "X-FORWARDED-SSL": "on"})
 ACCESS_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
-LARGEST_FIELDS = 32768
+LEVELS = ("debug", "info", "warning", "error", "critical")
+SYNC = ("sync", "egg:gunicorn#sync", "gunicorn.workers.sync.SyncWorker")
+
+
+def worker_class(value: object) -> str:
+    """All of gunicorn's names for the one class there is."""
+    if value in SYNC:
+        return "sync"
+    name = value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
+    raise values.BadValue(f"{name} is not supported yet; sync is the only class so far")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """What a server is told. Names are gunicorn's where it has the setting. Seconds may have fractions, 0 is "no limit"."""
+    """What a server is told. Names are gunicorn's where it has them. Seconds may have fractions; 0 is no limit."""
 
     # -- Application --
     config: str | None = setting(
@@ -71,17 +80,17 @@ class Config:
     )  # fmt: skip
     strict_config: bool = setting(
         False, "--strict-config", accept=values.flag, section="Application", constant=True,
-        help="Make names in the configuration file that are nearly a setting's an error, not a warning.",
+        help="Make every warning about the configuration an error: names that are nearly a setting's, or not supported.",
     )  # fmt: skip
 
     # -- Listeners --
     bind: tuple[str, ...] = setting(
-        ("127.0.0.1:8000",), "-b", "--bind", accept=values.names, section="Listeners", metavar="ADDRESS", append=True,
-        help="HOST, HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N. May be given several times. With the variable PORT "
-        "set, the default is 0.0.0.0:PORT.",
+        ("127.0.0.1:8000",), "-b", "--bind", accept=values.some_names, section="Listeners", metavar="ADDRESS",
+        append=True, help="HOST, HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N. May be given several times. With the "
+        "variable PORT set, the default is 0.0.0.0:PORT.",
     )  # fmt: skip
     backlog: int = setting(
-        2048, "--backlog", accept=values.at_least(1), section="Listeners", metavar="N",
+        2048, "--backlog", accept=values.count, section="Listeners", metavar="N",
         help="How many connections may wait to be accepted.",
     )  # fmt: skip
     reuse_port: bool = setting(
@@ -95,8 +104,12 @@ class Config:
         help="How many worker processes serve.",
     )  # fmt: skip
     worker_class: str = setting(
-        "sync", "-k", "--worker-class", accept=values.choice("sync"), section="Workers", metavar="CLASS",
+        "sync", "-k", "--worker-class", accept=worker_class, section="Workers", metavar="CLASS",
         help="How a worker serves: sync, one request at a time, with any number of waiting connections.",
+    )  # fmt: skip
+    sendfile: bool = setting(
+        True, "--no-sendfile", accept=values.flag, section="Workers", constant=False, env="SENDFILE",
+        help="Whether wsgi.file_wrapper is sent by the kernel.",
     )  # fmt: skip
 
     # -- Time --
@@ -141,12 +154,12 @@ class Config:
         help="The longest request line; 414 past it.",
     )  # fmt: skip
     limit_request_fields: int = setting(
-        100, "--limit-request-fields", accept=values.up_to(LARGEST_FIELDS, zero=LARGEST_FIELDS), section="Limits",
-        metavar="N", help="The most header fields of a request, at most 32768; 431 past it.",
+        100, "--limit-request-fields", accept=values.count, section="Limits", metavar="N",
+        help="The most header fields of a request; 431 past it.",
     )  # fmt: skip
     limit_request_field_size: int = setting(
-        8190, "--limit-request-field_size", "--limit-request-field-size", accept=values.up_to(1 << 20, zero=1 << 20),
-        section="Limits", metavar="BYTES", help="The longest header field of a request, at most 1 MiB; 431 past it.",
+        8190, "--limit-request-field_size", "--limit-request-field-size", accept=values.count, section="Limits",
+        metavar="BYTES", help="The longest header field of a request; 431 past it.",
     )  # fmt: skip
     limit_request_body: int = setting(
         0, "--limit-request-body", accept=values.count, section="Limits", metavar="BYTES",
@@ -164,7 +177,7 @@ class Config:
 
     # -- Proxies --
     forwarded_allow_ips: tuple[str, ...] = setting(
-        ("127.0.0.1", "::1"), "--forwarded-allow-ips", accept=values.names, section="Proxies", metavar="ADDRESSES",
+        ("127.0.0.1", "::1"), "--forwarded-allow-ips", accept=values.networks, section="Proxies", metavar="ADDRESSES",
         env="FORWARDED_ALLOW_IPS",
         help="The proxies whose forwarding headers are believed: addresses and networks with commas between, or *.",
     )  # fmt: skip
@@ -173,18 +186,14 @@ class Config:
         help="Headers of trusted proxies, and the value of each that means https.",
     )  # fmt: skip
     forwarder_headers: tuple[str, ...] = setting(
-        ("SCRIPT_NAME", "PATH_INFO"), "--forwarder-headers", accept=values.capitals,
-        section="Proxies", metavar="NAMES", help="Header names with underscores that trusted proxies may send; * is all of them.",
+        ("SCRIPT_NAME", "PATH_INFO"), "--forwarder-headers", accept=values.capitals, section="Proxies",
+        metavar="NAMES", help="Header names with underscores that trusted proxies may send; * is all of them.",
     )  # fmt: skip
     header_map: str = setting(
         "drop", "--header-map", accept=values.choice("drop", "refuse", "dangerous"), section="Proxies",
         metavar="POLICY",
-        help="What happens to other header names with underscores: drop them, refuse the request, or pass them on, which "
-        "is dangerous.",
-    )  # fmt: skip
-    sendfile: bool = setting(
-        True, "--no-sendfile", accept=values.flag, section="Proxies", constant=False, env="SENDFILE",
-        help="Whether wsgi.file_wrapper is sent by the kernel.",
+        help="What happens to other header names with underscores: drop them, refuse the request, or (dangerous) pass "
+        "them on.",
     )  # fmt: skip
 
     # -- Logs --
@@ -201,8 +210,8 @@ class Config:
         help="Where the server logs; - is standard error.",
     )  # fmt: skip
     loglevel: str = setting(
-        "info", "--log-level", accept=values.choice("debug", "info", "warning", "error", "critical"), section="Logs",
-        metavar="LEVEL", help="How much of it: debug, info, warning, error, critical.",
+        "info", "--log-level", accept=values.choice(*LEVELS, also={"warn": "warning", "fatal": "critical"}),
+        section="Logs", metavar="LEVEL", help="How much of it: debug, info, warning, error, critical.",
     )  # fmt: skip
     capture_output: bool = setting(
         False, "--capture-output", accept=values.flag, section="Logs", constant=True,
@@ -231,7 +240,7 @@ class Config:
     )  # fmt: skip
     umask: int = setting(
         0, "-m", "--umask", accept=values.mask, section="Process", metavar="MASK",
-        help="The umask of files and unix sockets, in octal.",
+        help="The umask of files and unix sockets: octal with a leading 0, such as 022, else decimal.",
     )  # fmt: skip
     proc_name: str | None = setting(
         None, "-n", "--name", accept=values.optional_text, section="Process", metavar="NAME",
@@ -242,3 +251,109 @@ class Config:
 def rows() -> dict[str, "dataclasses.Field[Any]"]:
     """The table, by name, in its order."""
     return {field.name: field for field in dataclasses.fields(Config)}
+
+
+# gunicorn's settings that this version hasn't: name, a value that asks for nothing ("any": whatever is asked for is so
+# anyway, "-": none but false and empty ones), flags, and VALUE if the flags take one.
+TABLE_OF_MISSING = """
+threads                            1      --threads VALUE
+worker_connections                 1000   --worker-connections VALUE
+max_requests                       0      --max-requests VALUE
+max_requests_jitter                0      --max-requests-jitter VALUE
+reload                             -      --reload
+reload_engine                      auto   --reload-engine VALUE
+reload_extra_files                 -      --reload-extra-file VALUE
+spew                               -      --spew
+check_config                       -      --check-config
+print_config                       -      --print-config
+worker_tmp_dir                     any    --worker-tmp-dir VALUE
+tmp_upload_dir                     any
+permit_obsolete_folding            -      --permit-obsolete-folding
+strip_header_spaces                -      --strip-header-spaces
+permit_unconventional_http_method  -      --permit-unconventional-http-method
+permit_unconventional_http_version -      --permit-unconventional-http-version
+casefold_http_method               -      --casefold-http-method
+root_path                          -      --root-path VALUE
+proxy_protocol                     off    --proxy-protocol [VALUE]
+proxy_allow_ips                    127.0.0.1,::1 --proxy-allow-from VALUE
+protocol                           http   --protocol VALUE
+uwsgi_allow_ips                    127.0.0.1,::1 --uwsgi-allow-from VALUE
+http_parser                        any    --http-parser VALUE
+paste                              -      --paste --paster VALUE
+raw_paste_global_conf              -      --paste-global VALUE
+default_proc_name                  any
+disable_redirect_access_to_syslog  any    --disable-redirect-access-to-syslog
+logger_class                       gunicorn.glogging.logger --logger-class VALUE
+logconfig                          -      --log-config VALUE
+logconfig_dict                     -
+logconfig_json                     -      --log-config-json VALUE
+syslog                             -      --log-syslog
+syslog_addr                        -      --log-syslog-to VALUE
+syslog_prefix                      -      --log-syslog-prefix VALUE
+syslog_facility                    user   --log-syslog-facility VALUE
+enable_stdio_inheritance           -      -R --enable-stdio-inheritance
+statsd_host                        -      --statsd-host VALUE
+statsd_prefix                      -      --statsd-prefix VALUE
+dogstatsd_tags                     -      --dogstatsd-tags VALUE
+enable_backlog_metric              -      --enable-backlog-metric
+keyfile                            -      --keyfile VALUE
+certfile                           -      --certfile VALUE
+ssl_version                        any    --ssl-version VALUE
+cert_reqs                          0      --cert-reqs VALUE
+ca_certs                           -      --ca-certs VALUE
+suppress_ragged_eofs               any    --suppress-ragged-eofs
+do_handshake_on_connect            any    --do-handshake-on-connect
+ciphers                            -      --ciphers VALUE
+http_protocols                     h1     --http-protocols VALUE
+http2_cleartext                    off    --http2-cleartext VALUE
+http2_max_concurrent_streams       100    --http2-max-concurrent-streams VALUE
+http2_initial_window_size          65535  --http2-initial-window-size VALUE
+http2_max_frame_size               16384  --http2-max-frame-size VALUE
+http2_max_header_list_size         65536  --http2-max-header-list-size VALUE
+asgi_loop                          auto   --asgi-loop VALUE
+asgi_lifespan                      auto   --asgi-lifespan VALUE
+asgi_disconnect_grace_period       3      --asgi-disconnect-grace-period VALUE
+websocket_max_message_size         16777216 --websocket-max-message-size VALUE
+dirty_apps                         -      --dirty-app VALUE
+dirty_workers                      0      --dirty-workers VALUE
+dirty_timeout                      300    --dirty-timeout VALUE
+dirty_threads                      1      --dirty-threads VALUE
+dirty_graceful_timeout             30     --dirty-graceful-timeout VALUE
+control_socket                     -      --control-socket VALUE
+control_socket_mode                any    --control-socket-mode VALUE
+control_socket_disable             any    --no-control-socket
+"""
+ARGUMENTS: Mapping[str, Mapping[str, object]] = {"VALUE": {}, "[VALUE]": {"nargs": "?", "const": "auto"}}
+HOOKS = frozenset(
+    """
+    on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort pre_exec pre_request
+    post_request child_exit worker_exit nworkers_changed on_exit ssl_context on_dirty_starting dirty_post_fork
+    dirty_worker_init dirty_worker_exit
+    """.split()
+)
+# To listen without TLS where TLS was asked for would be worse than not to start.
+REFUSED = dict.fromkeys(("certfile", "keyfile"), "TLS is not supported yet; let a proxy in front of Corral do it")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Missing:
+    """A setting of gunicorn's that this version doesn't have. `options` are add_argument's."""
+
+    idle: str = "-"
+    flags: tuple[str, ...] = ()
+    options: Mapping[str, object] = dataclasses.field(default_factory=dict)
+
+    def asks_for_something(self, value: object) -> bool:
+        return self.idle != "any" and bool(value) and str(value).strip().lower() not in (self.idle, "false", "0")
+
+
+def read_missing(table: str) -> dict[str, Missing]:
+    found = {name: Missing() for name in HOOKS}
+    for line in table.strip().splitlines():
+        name, idle, *rest = line.split()
+        options = ARGUMENTS.get("".join(rest[-1:]), {"action": "store_true"})
+        found[name] = Missing(idle, tuple(each for each in rest if each.startswith("-")), options)
+    return found
+
+
+MISSING = read_missing(TABLE_OF_MISSING)

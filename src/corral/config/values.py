@@ -1,9 +1,9 @@
 """Text or objects, as users write them, to values: one function a type, each error one line without the setting's name.
 
-It knows what a number of seconds or an octal mask looks like, and no setting.
+It knows what a number of seconds, an octal mask or a worker class looks like, and not which setting takes it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 
@@ -48,18 +48,6 @@ def count(value: object) -> int:
     return number
 
 
-def up_to(most: int, *, zero: int | None = None) -> Callable[[object], int]:
-    """A count of at most `most`; `zero` is what 0 stands for."""
-
-    def accept(value: object) -> int:
-        number = count(value)
-        if number > most:
-            raise BadValue(f"must be at most {most}")
-        return zero if number == 0 and zero is not None else number
-
-    return accept
-
-
 def at_least(least: int) -> Callable[[object], int]:
     def accept(value: object) -> int:
         number = count(value)
@@ -71,32 +59,30 @@ def at_least(least: int) -> Callable[[object], int]:
 
 
 def seconds(value: object) -> float:
-    if isinstance(value, float):
-        number = value
-    elif isinstance(value, str) and "." in value:
-        try:
-            number = float(value)
-        except ValueError:
-            raise BadValue("must be a number of seconds") from None
-    else:
-        return count(value)
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        raise BadValue(f"must be a number of seconds, not {type(value).__name__}")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise BadValue("must be a number of seconds") from None
     if not 0 <= number < float("inf"):
         raise BadValue("must be a number of seconds from 0")
     return number
 
 
 def mask(value: object) -> int:
-    """A umask: an int, or octal text such as "022", "0o22", "0x12"."""
+    """A umask: an int, or text as gunicorn reads it, octal with a leading 0 ("022", "0o22"), else decimal or "0x12"."""
     if isinstance(value, str):
         body = value.strip().lower()
+        octal = body.isdigit() and body.startswith("0")
         try:
-            number = int(body, 0) if body.startswith(("0o", "0x", "0b")) else int(body or "0", 8)
+            number = int(body, 8 if octal else 0)
         except ValueError:
             raise BadValue("must be an octal number such as 022") from None
     else:
         number = count(value)
-    if number > 0o777:
-        raise BadValue("must be at most 0777")
+    if not 0 <= number <= 0o777:
+        raise BadValue("must be between 0 and 0777")
     return number
 
 
@@ -113,6 +99,40 @@ def names(value: object) -> tuple[str, ...]:
     return tuple(stripped for part in parts if (stripped := text(part)))
 
 
+def some_names(value: object) -> tuple[str, ...]:
+    found = names(value)
+    if not found:
+        raise BadValue("must name at least one")
+    return found
+
+
+def networks(value: object) -> tuple[str, ...]:
+    """Addresses, and networks as ADDRESS/BITS, or "*"; they stay text."""
+    found = names(value)
+    for name in found:
+        if name in ("*", "::1") or is_dotted_quad(name):
+            continue
+        import ipaddress  # lazily: 1 MiB, for those who name networks
+
+        try:
+            ipaddress.ip_network(name)
+        except ValueError as error:
+            raise BadValue(f"{error}; write addresses, and networks such as 10.0.0.0/8") from None
+    return found
+
+
+def is_dotted_quad(name: str) -> bool:
+    parts = name.split(".")
+    return len(parts) == 4 and all(part.isdecimal() and part == str(int(part)) and int(part) < 256 for part in parts)
+
+
+def addresses(value: object) -> tuple[str, ...]:
+    found = names(value)
+    if not found:
+        raise BadValue("must name at least one address")
+    return found
+
+
 def capitals(value: object) -> tuple[str, ...]:
     return tuple(name.upper() for name in names(value))
 
@@ -120,7 +140,7 @@ def capitals(value: object) -> tuple[str, ...]:
 def lines(value: object) -> tuple[str, ...]:
     """A list of strings that may have commas of their own; a lone string is a list of one."""
     if isinstance(value, str):
-        return (value,) if value else ()
+        value = [value] if value.strip() else []
     if not isinstance(value, list | tuple):
         raise BadValue(f"must be a list of strings, not {type(value).__name__}")
     return tuple(text(part) for part in value)
@@ -147,19 +167,40 @@ def headers(value: object) -> Headers:
     return Headers((name.upper(), wanted) for name, wanted in value.items())
 
 
-def choice(*choices: str) -> Callable[[object], str]:
+def choice(*choices: str, also: Mapping[str, str] | None = None) -> Callable[[object], str]:
+    """One of a few words; `also` are other spellings of them."""
+
     def accept(value: object) -> str:
         lowered = text(value).lower()
-        if lowered not in choices:
+        word = (also or {}).get(lowered, lowered)
+        if word not in choices:
             raise BadValue(f"must be one of {', '.join(choices)}")
-        return lowered
+        return word
 
     return accept
 
 
+SYNC = ("sync", "egg:gunicorn#sync", "gunicorn.workers.sync.SyncWorker")
+LATER = ("gthread", "gevent", "gevent_wsgi", "gevent_pywsgi", "tornado", "asgi", "eventlet", "uvicorn")
+
+
+def worker_class(value: object) -> str:
+    """What people write for gunicorn: a short name, a dotted one, egg:..., or the class itself."""
+    if isinstance(value, type):
+        value = f"{value.__module__}.{value.__qualname__}"
+    name = text(value)
+    if name in SYNC:
+        return "sync"
+    if name in LATER or not name.isidentifier():
+        raise BadValue("is not supported yet; this version has sync")
+    raise BadValue("must be sync, the one that this version has")
+
+
 def owner(value: object) -> str | int | None:
     """A user or group: its name, or its number as int or text."""
-    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-        return value
+    if value is None:
+        return None
+    if isinstance(value, int):
+        return count(value)
     name = text(value)
-    return int(name) if name.isdigit() else name or None
+    return int(name) if name.isdecimal() else name or None
