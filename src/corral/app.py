@@ -89,13 +89,12 @@ def is_running(error: BaseException) -> bool:
 
 
 def searched() -> Iterable[str]:
-    """The path as far as it is the user's: Python's own directories say nothing to anybody."""
-    standard = os.path.dirname(os.__file__)
+    """The path as far as it is the user's: Python's own library says nothing to anybody."""
+    library = os.path.dirname(os.__file__) + os.sep
     for entry in sys.path:
         directory = entry or os.getcwd()
-        if "-packages" in directory:
-            yield directory
-        elif directory != standard and not directory.startswith(standard + os.sep) and not directory.endswith(".zip"):
+        of_python = (directory + os.sep).startswith(library) and "-packages" not in directory
+        if not of_python and not directory.endswith(".zip"):
             yield directory
 
 

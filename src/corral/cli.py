@@ -5,9 +5,8 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from corral import __version__
-from corral.config.absent import NOT_YET
 from corral.config.load import Loaded, Mistakes, command_of, gather, load_config, make_parser
-from corral.config.settings import Config, rows
+from corral.config.settings import NOT_YET, Config, rows
 from corral.errors import EXIT_APP, EXIT_BOOT, AppLoadError, ConfigError
 
 EPILOG = """
@@ -152,7 +151,7 @@ def probe(config: Config) -> Iterator[ConfigError]:
     from corral.shared.process import resolve_owner
 
     checks: list[Callable[[], object]] = [
-        *(lambda text=text: parse_address(text) for text in config.bind),  # type: ignore[misc]
+        *(lambda text=text: parse_address(text) for text in config.bind),
         lambda: truster(config.forwarded_allow_ips),
         lambda: compile_format(config.access_log_format, os.getpid()),
         lambda: resolve_owner(config.user, None),

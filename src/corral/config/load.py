@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
 
-from corral.config import absent
-from corral.config.settings import Config, rows
+from corral.config.settings import COMPULSORY, HOOKS, MISSING, Config, rows
 from corral.config.values import BadValue
 from corral.errors import ConfigError
 
@@ -141,7 +140,7 @@ def make_parser() -> Parser:
         if meta["constant"] is not None:
             how = {"action": "store_const", "const": meta["constant"]}
         groups[meta["section"]].add_argument(*meta["flags"], dest=name, help=meta["help"].replace("%", "%%"), **how)
-    add_absent(parser)
+    add_missing(parser)
     return parser
 
 
@@ -158,15 +157,11 @@ def add_commands(parser: Parser) -> None:
         parser.add_argument(*flags, dest="command", action="store_const", const=command, help=described)
 
 
-def add_absent(parser: Parser) -> None:
+def add_missing(parser: Parser) -> None:
     """They are known, so that what stands after them isn't taken for APP."""
-    for name, (flags, metavar) in absent.flags().items():
-        how: dict[str, Any] = {"action": "append"}
-        if not metavar:
-            how = {"action": "store_const", "const": True}
-        elif metavar.startswith("["):
-            how = {"nargs": "?", "const": True}
-        parser.add_argument(*flags, dest=name, help=argparse.SUPPRESS, **how)
+    for name, missing in MISSING.items():
+        if missing.flags:
+            parser.add_argument(*missing.flags, dest=name, help=argparse.SUPPRESS, **missing.options)
 
 
 def command_of(argv: Sequence[str]) -> str | None:
@@ -183,13 +178,13 @@ def from_arguments(argv: Sequence[str], source: str, findings: Findings) -> Laye
         raise UsageError(f"{error}{where}") from None
     findings.problems += [UsageError(complaint + where) for complaint in explain_unknown(unknown)]
     del known.command
-    layer, table, lacking = {}, rows(), absent.flags()
+    layer, table = {}, rows()
     for name, value in vars(known).items():
         if value is None:
             continue
-        if name in lacking:
-            if absent.is_missed(name, value[-1] if isinstance(value, list) else value):
-                findings.problems.append(UsageError(f"{lacking[name][0][-1]} is not supported yet{where}"))
+        if name in MISSING:
+            if MISSING[name].asks_for_something(value[-1] if isinstance(value, list) else value):
+                findings.problems.append(UsageError(f"{MISSING[name].flags[-1]} is not supported yet{where}"))
             continue
         flag = next((flag for flag in table[name].metadata["flags"] if flag.startswith("--")), "APP")
         written = " ".join(value) if isinstance(value, list) else value
@@ -203,7 +198,7 @@ def explain_unknown(arguments: Sequence[str]) -> Iterable[str]:
     if arguments and not flags:
         yield f"one APP only, {arguments[0]!r} is a second"
     known = [flag for row in rows().values() for flag in row.metadata["flags"]]
-    known += [flag for names, _ in absent.flags().values() for flag in names]
+    known += [flag for missing in MISSING.values() for flag in missing.flags]
     for flag in flags:
         near = nearest(flag, known)
         yield f"unknown option {flag}; " + (f"did you mean {near}?" if near else "`corral --help` lists them")
@@ -249,8 +244,8 @@ def from_variables(environ: Mapping[str, str], findings: Findings) -> Layer:
             continue
         if name in table:
             found[name] = Given(value, variable, f"{variable}={value}")
-        elif name in absent.NOT_YET:
-            if absent.is_missed(name, value):
+        elif name in MISSING:
+            if MISSING[name].asks_for_something(value):
                 findings.problems.append(ConfigError(f"{variable} is not supported yet"))
         elif near := nearest(name, table):
             findings.warnings.append(f"{variable} is no setting; did you mean CORRAL_{near.upper()}?")
@@ -339,24 +334,29 @@ def pick(namespace: Mapping[str, Any], path: str, findings: Findings) -> Layer:
     for name, value in namespace.items():
         if name.startswith("_") or type(value).__name__ == "module":
             continue
-        if name in absent.NOT_YET:
-            tell_absent(name, value, path, findings)
+        if name in MISSING:
+            tell_missing(name, value, path, findings)
         elif name == "config":
             continue  # it can't name its successor
         elif name in table:
             if value is not None or table[name].default is None:
                 found[name] = Given(value, path, f"{path}: {name} = {value!r}")
-        elif not isinstance(value, type):
-            # A function may be meant as a hook, and nothing else may.
-            if near := nearest(name, absent.HOOKS if callable(value) else table):
-                findings.warnings.append(f"{path}: {name} is no setting; did you mean {near}?")
+        elif near := nearest_setting(name, value):
+            findings.warnings.append(f"{path}: {name} is no setting; did you mean {near}?")
     return found
 
 
-def tell_absent(name: str, value: object, path: str, findings: Findings) -> None:
-    if not absent.is_missed(name, value):
+def nearest_setting(name: str, value: object) -> str | None:
+    """A function may be meant as a hook, and nothing else may; an imported class as nothing."""
+    if isinstance(value, type):
+        return None
+    return nearest(name, HOOKS if callable(value) else rows())
+
+
+def tell_missing(name: str, value: object, path: str, findings: Findings) -> None:
+    if not MISSING[name].asks_for_something(value):
         return
-    if name in absent.COMPULSORY:
+    if name in COMPULSORY:
         findings.problems.append(ConfigError(f"{path}: {name} is not supported yet"))
     else:
         findings.warnings.append(f"{path}: {name} is not supported yet and has no effect")

@@ -4,7 +4,7 @@ It knows names, types, defaults and help; where values come from is load's affai
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from corral.config import values
@@ -37,14 +37,19 @@ SCHEMES = values.Headers({"X-FORWARDED-PROTOCOL": "ssl", "X-FORWARDED-PROTO": "h
 ACCESS_FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 LEVELS = ("debug", "info", "warning", "error", "critical")
 SYNC = ("sync", "egg:gunicorn#sync", "gunicorn.workers.sync.SyncWorker")
+CLASSES_NOT_YET = ("gthread", "gevent", "gevent_wsgi", "gevent_pywsgi", "tornado", "asgi", "eventlet")
 
 
 def worker_class(value: object) -> str:
-    """All of gunicorn's names for the one class there is."""
-    if value in SYNC:
+    """What people write for gunicorn: a short name, a dotted one, egg:..., or the class itself."""
+    if isinstance(value, type):
+        value = f"{value.__module__}.{value.__qualname__}"
+    name = values.text(value)
+    if name in SYNC:
         return "sync"
-    name = value if isinstance(value, str) else getattr(value, "__name__", type(value).__name__)
-    raise values.BadValue(f"{name} is not supported yet; sync is the only class so far")
+    if name in CLASSES_NOT_YET or not name.isidentifier():
+        raise values.BadValue("is not supported yet; this version has sync")
+    raise values.BadValue("must be sync, the only one of this version")
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +85,12 @@ class Config:
     )  # fmt: skip
     strict_config: bool = setting(
         False, "--strict-config", accept=values.flag, section="Application", constant=True,
-        help="Make every warning about the configuration an error: names that are nearly a setting's, or not supported.",
+        help="Make every warning about names an error: those that are nearly a setting's, and those not supported yet.",
     )  # fmt: skip
 
     # -- Listeners --
     bind: tuple[str, ...] = setting(
-        ("127.0.0.1:8000",), "-b", "--bind", accept=values.some_names, section="Listeners", metavar="ADDRESS",
+        ("127.0.0.1:8000",), "-b", "--bind", accept=values.addresses, section="Listeners", metavar="ADDRESS",
         append=True, help="HOST, HOST:PORT, [IPV6]:PORT, unix:PATH or fd://N. May be given several times. With the "
         "variable PORT set, the default is 0.0.0.0:PORT.",
     )  # fmt: skip
@@ -104,7 +109,7 @@ class Config:
         help="How many worker processes serve.",
     )  # fmt: skip
     worker_class: str = setting(
-        "sync", "-k", "--worker-class", accept=worker_class, section="Workers", metavar="CLASS",
+        "sync", "-k", "--worker-class", accept=values.worker_class, section="Workers", metavar="CLASS",
         help="How a worker serves: sync, one request at a time, with any number of waiting connections.",
     )  # fmt: skip
     sendfile: bool = setting(
@@ -264,8 +269,8 @@ reload                             -      --reload
 reload_engine                      auto   --reload-engine VALUE
 reload_extra_files                 -      --reload-extra-file VALUE
 spew                               -      --spew
-check_config                       -      --check-config
-print_config                       -      --print-config
+check_config                       any
+print_config                       any
 worker_tmp_dir                     any    --worker-tmp-dir VALUE
 tmp_upload_dir                     any
 permit_obsolete_folding            -      --permit-obsolete-folding
@@ -283,7 +288,7 @@ paste                              -      --paste --paster VALUE
 raw_paste_global_conf              -      --paste-global VALUE
 default_proc_name                  any
 disable_redirect_access_to_syslog  any    --disable-redirect-access-to-syslog
-logger_class                       gunicorn.glogging.logger --logger-class VALUE
+logger_class                       gunicorn.glogging.Logger --logger-class VALUE
 logconfig                          -      --log-config VALUE
 logconfig_dict                     -
 logconfig_json                     -      --log-config-json VALUE
@@ -323,7 +328,10 @@ control_socket                     -      --control-socket VALUE
 control_socket_mode                any    --control-socket-mode VALUE
 control_socket_disable             any    --no-control-socket
 """
-ARGUMENTS: Mapping[str, Mapping[str, object]] = {"VALUE": {}, "[VALUE]": {"nargs": "?", "const": "auto"}}
+ARGUMENTS: Mapping[str, Mapping[str, Any]] = {
+    "VALUE": {"action": "append"},
+    "[VALUE]": {"nargs": "?", "const": "auto", "action": "store"},
+}
 HOOKS = frozenset(
     """
     on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort pre_exec pre_request
@@ -331,8 +339,8 @@ HOOKS = frozenset(
     dirty_worker_init dirty_worker_exit
     """.split()
 )
-# To listen without TLS where TLS was asked for would be worse than not to start.
-REFUSED = dict.fromkeys(("certfile", "keyfile"), "TLS is not supported yet; let a proxy in front of Corral do it")
+# Without these the server would speak in the clear, or another protocol than its peers do: worse than not to start.
+COMPULSORY = frozenset("keyfile certfile ca_certs cert_reqs ssl_context proxy_protocol protocol paste".split())
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -341,19 +349,21 @@ class Missing:
 
     idle: str = "-"
     flags: tuple[str, ...] = ()
-    options: Mapping[str, object] = dataclasses.field(default_factory=dict)
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def asks_for_something(self, value: object) -> bool:
-        return self.idle != "any" and bool(value) and str(value).strip().lower() not in (self.idle, "false", "0")
+        """Whether its absence makes a difference."""
+        return self.idle != "any" and bool(value) and str(value).strip() not in (self.idle, "false", "0")
 
 
 def read_missing(table: str) -> dict[str, Missing]:
     found = {name: Missing() for name in HOOKS}
     for line in table.strip().splitlines():
         name, idle, *rest = line.split()
-        options = ARGUMENTS.get("".join(rest[-1:]), {"action": "store_true"})
+        options = ARGUMENTS.get("".join(rest[-1:]), {"action": "store_const", "const": True})
         found[name] = Missing(idle, tuple(each for each in rest if each.startswith("-")), options)
     return found
 
 
 MISSING = read_missing(TABLE_OF_MISSING)
+NOT_YET = frozenset(MISSING)

@@ -1,6 +1,6 @@
 """Text or objects, as users write them, to values: one function a type, each error one line without the setting's name.
 
-It knows what a number of seconds, an octal mask or a worker class looks like, and not which setting takes it.
+It knows what a number of seconds, an octal mask or a network looks like, and not which setting takes it.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -99,13 +99,6 @@ def names(value: object) -> tuple[str, ...]:
     return tuple(stripped for part in parts if (stripped := text(part)))
 
 
-def some_names(value: object) -> tuple[str, ...]:
-    found = names(value)
-    if not found:
-        raise BadValue("must name at least one")
-    return found
-
-
 def networks(value: object) -> tuple[str, ...]:
     """Addresses, and networks as ADDRESS/BITS, or "*"; they stay text."""
     found = names(value)
@@ -124,13 +117,6 @@ def networks(value: object) -> tuple[str, ...]:
 def is_dotted_quad(name: str) -> bool:
     parts = name.split(".")
     return len(parts) == 4 and all(part.isdecimal() and part == str(int(part)) and int(part) < 256 for part in parts)
-
-
-def addresses(value: object) -> tuple[str, ...]:
-    found = names(value)
-    if not found:
-        raise BadValue("must name at least one address")
-    return found
 
 
 def capitals(value: object) -> tuple[str, ...]:
@@ -178,22 +164,6 @@ def choice(*choices: str, also: Mapping[str, str] | None = None) -> Callable[[ob
         return word
 
     return accept
-
-
-SYNC = ("sync", "egg:gunicorn#sync", "gunicorn.workers.sync.SyncWorker")
-LATER = ("gthread", "gevent", "gevent_wsgi", "gevent_pywsgi", "tornado", "asgi", "eventlet", "uvicorn")
-
-
-def worker_class(value: object) -> str:
-    """What people write for gunicorn: a short name, a dotted one, egg:..., or the class itself."""
-    if isinstance(value, type):
-        value = f"{value.__module__}.{value.__qualname__}"
-    name = text(value)
-    if name in SYNC:
-        return "sync"
-    if name in LATER or not name.isidentifier():
-        raise BadValue("is not supported yet; this version has sync")
-    raise BadValue("must be sync, the one that this version has")
 
 
 def owner(value: object) -> str | int | None:
