@@ -81,6 +81,11 @@ class Connection:
         else:
             self.wait_for_more()
 
+    @property
+    def fresh(self) -> bool:
+        """Nothing has come yet."""
+        return self.reading is Phase.HEAD and self.fd >= 0 and self.inbound.idle
+
     def register(self) -> None:
         self.service.reactor.add(self.fd, self)
         self.registered = True
