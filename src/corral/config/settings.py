@@ -4,7 +4,7 @@ It knows names, types, defaults and help; where values come from is load's affai
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from corral.config import values
@@ -109,7 +109,7 @@ class Config:
         help="How many worker processes serve.",
     )  # fmt: skip
     worker_class: str = setting(
-        "sync", "-k", "--worker-class", accept=values.worker_class, section="Workers", metavar="CLASS",
+        "sync", "-k", "--worker-class", accept=worker_class, section="Workers", metavar="CLASS",
         help="How a worker serves: sync, one request at a time, with any number of waiting connections.",
     )  # fmt: skip
     sendfile: bool = setting(

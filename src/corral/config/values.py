@@ -99,6 +99,13 @@ def names(value: object) -> tuple[str, ...]:
     return tuple(stripped for part in parts if (stripped := text(part)))
 
 
+def addresses(value: object) -> tuple[str, ...]:
+    found = names(value)
+    if not found:
+        raise BadValue("must name at least one address")
+    return found
+
+
 def networks(value: object) -> tuple[str, ...]:
     """Addresses, and networks as ADDRESS/BITS, or "*"; they stay text."""
     found = names(value)
