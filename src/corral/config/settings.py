@@ -48,7 +48,7 @@ def worker_class(value: object) -> str:
     if name in SYNC:
         return "sync"
     if name in CLASSES_NOT_YET or not name.isidentifier():
-        raise values.BadValue("is not supported yet; this version has sync")
+        raise values.BadValue("not supported yet; this version has sync")
     raise values.BadValue("must be sync, the only one of this version")
 
 
