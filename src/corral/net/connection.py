@@ -107,8 +107,8 @@ class Connection:
                 exchange.begin(method, version, service.accepting, self.transmit)
             else:
                 exchange.begin(method, version, framing[1] and service.accepting, self.transmit)
-                if framing[0]:
-                    self.add_body(environ)
+                if framing[0] and not self.add_body(environ):
+                    return
             try:
                 if environ["SCRIPT_NAME"]:
                     strip_script_name(environ)
@@ -177,7 +177,8 @@ class Connection:
 
     # -- the body of a request
 
-    def add_body(self, environ: Environ) -> None:
+    def add_body(self, environ: Environ) -> bool:
+        """Set wsgi.input. False if the body can't be stored, and the request has been refused."""
         inbound = self.inbound
         if not self.service.streaming:
             if inbound.framing.length < 0:
@@ -185,12 +186,14 @@ class Connection:
                 environ["CONTENT_LENGTH"] = str(inbound.received)
                 environ.pop("HTTP_TRANSFER_ENCODING", None)
             if self.spool is not None:
-                self.spool.seek(0)
+                if not self.spool_body(whole=True):
+                    return False
                 environ["wsgi.input"], self.spool = self.spool, None
             elif inbound.received:
                 environ["wsgi.input"] = io.BytesIO(inbound.take())
         elif inbound.reader is not None or inbound.pieces:
             environ["wsgi.input"] = StreamedInput(self.pull)
+        return True
 
     def wait_for_more(self) -> None:
         """A request has begun and isn't whole."""
@@ -227,7 +230,7 @@ class Connection:
         except PeerGone:
             self.close()
 
-    def spool_body(self) -> bool:
+    def spool_body(self, *, whole: bool = False) -> bool:
         """Move what has come of a large body to a temporary file. False if the disk doesn't take it."""
         inbound = self.inbound
         if inbound.received <= self.service.request_memory:
@@ -236,8 +239,10 @@ class Connection:
             if self.spool is None:
                 self.spool = os.fdopen(open_spool(), "w+b")
             self.spool.write(inbound.take())
+            if whole:
+                self.spool.seek(0)  # writes what the file object has kept
         except OSError as error:
-            self.refuse(PeerError(507, f"the body can't be stored: {error.strerror}"))
+            self.refuse(PeerError(507, f"the body can't be stored: {error.strerror}"), answering=True)
             return False
         return True
 
@@ -249,6 +254,7 @@ class Connection:
             and inbound.framing.expects
             and not inbound.received
             and self.reading is not Phase.BODY
+            and not self.service.exchange.head_sent
         ):
             self.transmit(CONTINUE)
         if self.reading is not Phase.BODY:
@@ -360,6 +366,9 @@ class Connection:
             method, target, _, _, version, _ = inbound.line
             environ.update(REQUEST_METHOD=method, RAW_URI=target, SERVER_PROTOCOL=version)
         service.refused(environ, error)
+        if answering and service.exchange.head_sent:
+            self.leave_or_flush(False)  # the application has said something else already
+            return
         heads = service.exchange.heads
         body = not head_read or inbound.line[0] != "HEAD"
         try:
