@@ -18,6 +18,7 @@ from corral.errors import ConfigError
 FILES = ("corral.conf.py", "gunicorn.conf.py")
 OPTION_VARIABLES = ("GUNICORN_CMD_ARGS", "CORRAL_CMD_ARGS")
 COMMAND_LINE = "command line"
+SHORT = 4  # "name", "env", "pid": flags, but also what people call variables of their own
 
 
 class UsageError(ConfigError):
@@ -90,7 +91,7 @@ def gather(argv: Sequence[str], environ: Mapping[str, str], cwd: str) -> Loaded:
     above.update(command_line)
     path = above["config"].value if "config" in above else None
     # As with gunicorn, `chdir` moves the application, not the place where its configuration is looked for.
-    chosen = from_platform(environ) | from_file(path or None, cwd, findings) | above
+    chosen = from_platform(environ, findings) | from_file(path or None, cwd, findings) | above
     return settle(chosen, cwd, findings)
 
 
@@ -222,7 +223,7 @@ def split(variable: str, text: str) -> list[str]:
 # Variables
 
 
-def from_platform(environ: Mapping[str, str]) -> Layer:
+def from_platform(environ: Mapping[str, str], findings: Findings) -> Layer:
     """Variables that only set a default, under names that platforms use."""
     found = {}
     for name, row in rows().items():
@@ -297,9 +298,10 @@ def execute(path: str, cwd: str) -> dict[str, Any]:
 
 
 def import_names(name: str, cwd: str) -> dict[str, Any]:
-    from importlib import import_module
+    from importlib import import_module, invalidate_caches
 
     extend_path(cwd)
+    invalidate_caches()
     sys.modules.pop(name, None)  # a reload of the server reads it anew
     try:
         return import_module(name).__dict__
@@ -341,16 +343,25 @@ def pick(namespace: Mapping[str, Any], path: str, findings: Findings) -> Layer:
         elif name in table:
             if value is not None or table[name].default is None:
                 found[name] = Given(value, path, f"{path}: {name} = {value!r}")
-        elif near := nearest_setting(name, value):
+        # Where both log_level and loglevel stand, the one is what the other is made of.
+        elif (near := nearest_setting(name, value)) and near not in namespace:
             findings.warnings.append(f"{path}: {name} is no setting; did you mean {near}?")
     return found
 
 
 def nearest_setting(name: str, value: object) -> str | None:
-    """A function may be meant as a hook, and nothing else may; an imported class as nothing."""
+    """What a name was meant to be. A function may be meant as a hook, and nothing else may; a class as nothing.
+
+    A flag's spelling is a near miss too, keep_alive for keepalive. The lengths must be alike: beside timeout,
+    timeout_str is a variable of the user's own.
+    """
     if isinstance(value, type):
         return None
-    return nearest(name, HOOKS if callable(value) else rows())
+    table = rows()
+    meant = {flag.lstrip("-").replace("-", "_"): each for each, row in table.items() for flag in row.metadata["flags"]}
+    if name in meant and len(name) > SHORT and not callable(value):
+        return meant[name]
+    return nearest(name, [each for each in (HOOKS if callable(value) else table) if abs(len(each) - len(name)) < 3])
 
 
 def tell_missing(name: str, value: object, path: str, findings: Findings) -> None:

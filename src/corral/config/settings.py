@@ -353,7 +353,9 @@ class Missing:
 
     def asks_for_something(self, value: object) -> bool:
         """Whether its absence makes a difference."""
-        return self.idle != "any" and bool(value) and str(value).strip() not in (self.idle, "false", "0")
+        if self.idle == "any" or not value:
+            return False
+        return str(value).strip().lower() not in (self.idle.lower(), "false", "0")
 
 
 def read_missing(table: str) -> dict[str, Missing]:
