@@ -7,6 +7,7 @@ import importlib
 import os
 import sys
 from collections.abc import Iterable
+from types import FunctionType
 from typing import Any
 
 from corral.errors import EXIT_BOOT, AppLoadError
@@ -45,6 +46,7 @@ def load(uri: str) -> Application:
         raise AppLoadError(f"{uri!r} is no application: {what}")
     if not callable(found):
         raise AppLoadError(f"{uri!r} is {describe(found)}, which is not callable; name an application")
+    check_parameters(found, uri)
     return Application(uri, found, interface_of(found))
 
 
@@ -72,6 +74,9 @@ def load_module(name: str) -> Any:
         # One that the user's module asks for is the user's affair, with its traceback.
         if error.name is None or not f"{name}.".startswith(f"{error.name}.") or is_running(error):
             raise
+        parent, _, last = name.rpartition(".")
+        if parent in sys.modules and not hasattr(sys.modules[parent], "__path__"):
+            raise NoModule(f"{parent!r} is a module and no package; did you mean {parent}:{last}?") from None
         missing = f"no module {name!r}" if error.name == name else f"no {error.name!r}, so no module {name!r}"
         where = ", ".join(searched())
         raise NoModule(f"there is {missing}; looked in {where}; see --chdir and --pythonpath") from None
@@ -149,6 +154,29 @@ def check_arguments(factory: Any, arguments: list[Any], keywords: dict[str, Any]
         raise AppLoadError(f"{uri!r}: the factory takes other arguments: {error}") from None
     except ValueError:
         pass  # a callable without a signature: calling it will tell
+
+
+def check_parameters(app: Any, uri: str) -> None:
+    """A function or class that takes neither two arguments nor three is a factory that nobody has called."""
+    import inspect
+
+    if not isinstance(app, FunctionType | type):
+        return
+    try:
+        # What it says of itself: a decorator's wrapper may take other arguments than what it wraps.
+        signature = inspect.signature(app, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return
+    for arguments in (("environ", "start_response"), ("scope", "receive", "send")):
+        try:
+            signature.bind(*arguments)
+        except TypeError:
+            continue
+        return
+    raise AppLoadError(
+        f"{uri!r} takes neither (environ, start_response) nor (scope, receive, send); "
+        f"if it makes the application, write {uri}()"
+    )
 
 
 def attribute(module: Any, name: str, uri: str) -> Any:
