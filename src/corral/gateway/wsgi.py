@@ -111,6 +111,19 @@ def prepare_trusted(fields: Environ, trust: Trust) -> None:
         judge_underscores(fields, trust, trusted=True)
 
 
+def name_server(fields: Environ) -> None:
+    """PEP 3333 wants a name and a port, and a unix socket has neither: they are what the client called this server."""
+    host = fields.get("HTTP_HOST")
+    if host:
+        name, bracket, rest = host.partition("]")
+        if not bracket:
+            name, _, port = host.partition(":")
+        else:
+            name, port = name + bracket, rest[1:]
+        fields["SERVER_NAME"] = name
+        fields["SERVER_PORT"] = port or ("443" if fields["wsgi.url_scheme"] == "https" else "80")
+
+
 def judge_underscores(fields: Environ, trust: Trust, *, trusted: bool) -> None:
     """Names with an underscore could forge what a proxy sets with hyphens (see FieldNames.learn).
 

@@ -67,6 +67,12 @@ class Acceptor:
                 self.patience = PATIENCE
         return True
 
+    def drain(self) -> None:
+        """Take everybody who waits, and serve them later: while some are served others would queue up, for ever."""
+        self.patience = 1 << 30
+        while not self.paused and self.accept_one():
+            pass
+
     def pause(self, error: OSError) -> None:
         """Level-triggered epoll would report the waiting client again at once, for ever: look away for a moment."""
         if not self.short:

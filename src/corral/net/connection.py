@@ -23,8 +23,9 @@ from corral.net.service import Origin
 
 READ_SIZE: Final = 65536
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-LINGER: Final = 2 * SECOND  # for a refused client to read why
-LINGER_BYTES: Final = 1 << 20
+LINGER: Final = 2 * SECOND  # of silence, for a refused client to read why
+LONGEST_LINGER: Final = 10 * SECOND
+LINGER_BYTES: Final = 64 << 20  # many clients read nothing before they have sent all; dropping it costs 20 ms
 read = os.read
 write = os.write
 
@@ -106,7 +107,9 @@ class Connection:
             if framing is PLAIN:
                 exchange.begin(method, version, service.accepting, self.transmit)
             else:
-                exchange.begin(method, version, framing[1] and service.accepting, self.transmit)
+                # While a streamed body is unread nothing is promised: `pull` does, at its end.
+                keep_alive = framing[1] and service.accepting and inbound.reader is None
+                exchange.begin(method, version, keep_alive, self.transmit)
                 if framing[0] and not self.add_body(environ):
                     return
             try:
@@ -263,7 +266,8 @@ class Connection:
             data = self.read_waiting(self.body_due(monotonic()))
             if not data:
                 raise PeerGone("the client left in the middle of the body")
-            inbound.feed(data)
+            if inbound.feed(data) and not self.service.exchange.head_sent:
+                self.service.exchange.keep_alive = inbound.framing.keep_alive and self.service.accepting
         return inbound.take() if inbound.pieces else b""
 
     def read_waiting(self, due: int) -> bytes:
@@ -465,12 +469,14 @@ class Flushing:
 class Lingering:
     """A connection that has been told to go: what it still sends is read and dropped, for a moment."""
 
-    __slots__ = ("connection", "due", "left")
+    __slots__ = ("connection", "due", "end", "left")
 
     def __init__(self, connection: Connection) -> None:
+        now = monotonic()
         self.connection = connection
         self.left = LINGER_BYTES
-        self.due = monotonic() + LINGER
+        self.end = now + LONGEST_LINGER
+        self.due = now + LINGER
 
     def begin(self) -> None:
         self.connection.service.reactor.change(self.connection.fd, self, READ)
@@ -485,6 +491,7 @@ class Lingering:
         self.left -= len(data)
         if not data or self.left <= 0:
             self.connection.close()
+        self.due = min(monotonic() + LINGER, self.end)
 
     def expire(self, now: int) -> None:
         self.connection.close()

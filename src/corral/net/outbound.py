@@ -9,7 +9,7 @@ from collections import deque
 from typing import Final
 
 IN_MEMORY: Final = 1 << 20
-SENDFILE_MOST: Final = 1 << 30
+TURN: Final = 4 << 20  # what one reader gets before the others have their turn, however fast it reads
 
 
 def open_spool() -> int:
@@ -38,15 +38,15 @@ class Region:
         self.offset = offset
         self.count = count
 
-    def send(self, to: int) -> bool:
-        """Send as much as `to` takes; True when all is gone. Raises OSError, also if the file has shrunk."""
-        while self.count:
-            sent = os.sendfile(to, self.fd, self.offset, min(self.count, SENDFILE_MOST))
+    def send(self, to: int, most: int = TURN) -> None:
+        """Send `most` bytes, or as many as `to` takes. Raises OSError, also if the file has shrunk."""
+        while self.count and most > 0:
+            sent = os.sendfile(to, self.fd, self.offset, min(self.count, most))
             if sent == 0:
                 raise OSError("the file became shorter while it was sent")
             self.offset += sent
             self.count -= sent
-        return True
+            most -= sent
 
 
 class Outbound:
@@ -66,11 +66,12 @@ class Outbound:
             self.spool = Region(open_spool(), 0, 0)
             self.items.append(self.spool)
         if self.spool is not None and self.spool is self.items[-1]:
-            view = memoryview(data)
+            view, end = memoryview(data), self.spool.offset + self.spool.count
             while view:
-                written = os.pwrite(self.spool.fd, view, self.spool.offset + self.spool.count)
-                self.spool.count += written
+                written = os.pwrite(self.spool.fd, view, end)
+                end += written
                 view = view[written:]
+            self.spool.count = end - self.spool.offset  # all of it or nothing: the caller sends what isn't here
         else:
             self.items.append(memoryview(data))
             self.in_memory += len(data)
@@ -80,20 +81,23 @@ class Outbound:
         self.spool = None  # what comes behind the file can't go into a spool before it
 
     def flush(self, to: int) -> bool:
-        """Send what `to` takes; True when nothing is left. Raises OSError if the reader is gone."""
+        """Send a turn of what `to` takes; True when nothing is left. Raises OSError if the reader is gone."""
         items = self.items
-        while items:
+        end = self.gone + TURN
+        while items and self.gone < end:
             item = items[0]
             try:
                 if isinstance(item, Region):
                     before = item.count
                     try:
-                        item.send(to)
+                        item.send(to, end - self.gone)
                     finally:
                         self.gone += before - item.count
+                    if item.count:
+                        continue
                     self.drop(item)
                 else:
-                    sent = os.write(to, item)
+                    sent = os.write(to, item[: end - self.gone])
                     self.gone += sent
                     self.in_memory -= sent
                     if sent < len(item):
@@ -102,7 +106,7 @@ class Outbound:
                 items.popleft()
             except BlockingIOError:
                 return False
-        return True
+        return not items
 
     def drop(self, region: Region) -> None:
         os.close(region.fd)

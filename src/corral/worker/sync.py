@@ -7,7 +7,17 @@ import os
 from collections.abc import Callable
 
 from corral import SOFTWARE
-from corral.gateway.wsgi import Errors, Trust, base_environ, cgi_keys, early_hints, prepare_plain, prepare_trusted
+from corral.gateway.wsgi import (
+    Environ,
+    Errors,
+    Trust,
+    base_environ,
+    cgi_keys,
+    early_hints,
+    name_server,
+    prepare_plain,
+    prepare_trusted,
+)
 from corral.http.inbound import NAMES
 from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection, Flushing, Lingering
@@ -18,6 +28,7 @@ from corral.net.trust import truster
 from corral.worker.worker import Worker
 
 BURST = 8  # connections accepted a wake-up, where no sibling could take them
+NAMELESS = ("localhost", "80")  # what a unix socket is called by a request without Host
 FIRST_REQUEST = SECOND  # how long a leaving worker waits for the first request of a connection it has accepted
 
 
@@ -42,8 +53,7 @@ def serve(worker: Worker) -> None:
 def drain(worker: Worker, acceptors: list[Acceptor]) -> None:
     """Take what waits in the accept queue, finish what has begun, then let go of the silent ones."""
     for acceptor in acceptors:
-        while not acceptor.paused and acceptor.accept_one():
-            pass
+        acceptor.drain()
         acceptor.close()
         acceptor.listener.close()
     reactor = worker.reactor
@@ -82,8 +92,9 @@ def origin(worker: Worker, listener: Listener) -> Origin:
         cgi_keys(config.secure_scheme_headers), tuple(config.forwarder_headers), config.header_map,
         os.environ.get("SCRIPT_NAME", ""),
     )  # fmt: skip
+    local = not listener.name[0]
     base = base_environ(
-        server=listener.name,
+        server=NAMELESS if local else listener.name,
         software=SOFTWARE,
         multithread=False,
         multiprocess=config.workers > 1,
@@ -92,13 +103,21 @@ def origin(worker: Worker, listener: Listener) -> Origin:
     )
     base["wsgi.early_hints"] = early_hints(worker.exchange)
     NAMES.notable.update(key for key, _ in trust.secure_scheme_headers)
+    if local:
+        NAMES.notable.add("HTTP_HOST")
+
+    def prepare_proxied(fields: Environ) -> None:
+        prepare_trusted(fields, trust)
+        if local:
+            name_server(fields)
+
     return Origin(
         worker,
         base,
         truster(config.forwarded_allow_ips),
         lambda fields: prepare_plain(fields, trust),
-        lambda fields: prepare_trusted(fields, trust),
-        local=not listener.name[0],
+        prepare_proxied,
+        local=local,
         family=listener.family,
     )
 
