@@ -33,10 +33,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     word = arguments.pop(0) if arguments[:1] in (["check"], ["config"]) else "serve"
     try:
-        return COMMANDS[command_of(arguments) or word](arguments)
+        code = COMMANDS[command_of(arguments) or word](arguments)
+        sys.stdout.flush()
+        return code
     except ConfigError as error:
         tell(error)
         return error.exit_code
+    except BrokenPipeError:
+        # Whoever read this (`corral config | head`) has seen enough. Python flushes once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 def tell(error: ConfigError) -> None:

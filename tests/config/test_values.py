@@ -83,7 +83,8 @@ def test_what_is_accepted(accept, value, wanted):
         pytest.param(values.names, ["a", 8000], "must be a string, not int", id="a number among names"),
         pytest.param(values.addresses, [], "must name at least one address", id="no address"),
         pytest.param(
-            values.networks, "10.0.0.1/8", "10.0.0.1/8 has host bits set; write addresses, and networks such as 10.0.0.0/8",
+            values.networks, "10.0.0.1/8",
+            "10.0.0.1/8 has host bits set; write addresses, and networks such as 10.0.0.0/8",
             id="a network with host bits",
         ),
         pytest.param(values.pairs, ["A"], "'A' must be NAME=VALUE", id="a name without a value"),

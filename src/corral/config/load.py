@@ -91,7 +91,7 @@ def gather(argv: Sequence[str], environ: Mapping[str, str], cwd: str) -> Loaded:
     above.update(command_line)
     path = above["config"].value if "config" in above else None
     # As with gunicorn, `chdir` moves the application, not the place where its configuration is looked for.
-    chosen = from_platform(environ, findings) | from_file(path or None, cwd, findings) | above
+    chosen = from_platform(environ) | from_file(path or None, cwd, findings) | above
     return settle(chosen, cwd, findings)
 
 
@@ -223,7 +223,7 @@ def split(variable: str, text: str) -> list[str]:
 # Variables
 
 
-def from_platform(environ: Mapping[str, str], findings: Findings) -> Layer:
+def from_platform(environ: Mapping[str, str]) -> Layer:
     """Variables that only set a default, under names that platforms use."""
     found = {}
     for name, row in rows().items():
