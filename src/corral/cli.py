@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     word = arguments.pop(0) if arguments[:1] in (["check"], ["config"]) else "serve"
     try:
         code = COMMANDS[command_of(arguments) or word](arguments)
-        sys.stdout.flush()
+        print(end="", flush=True)  # also where there is no standard output at all
         return code
     except ConfigError as error:
         tell(error)
