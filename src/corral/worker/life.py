@@ -34,7 +34,7 @@ def boot(worker: Worker, load: Callable[[], Application]) -> int:
         application = load()
     except AppLoadError as error:
         worker.log.error("%s", error)
-        return EXIT_APP
+        return error.exit_code
     except (Exception, SystemExit):
         worker.log.exception("Exception in worker process")
         return EXIT_BOOT
