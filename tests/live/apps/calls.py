@@ -95,6 +95,11 @@ def echo_in_pieces(environ, start_response, query):
     return iter(lambda: environ["wsgi.input"].read(1000), b"")
 
 
+def write_then_read(environ, start_response, query):
+    start_response("200 OK", TEXT)(b"begun")
+    return [environ["wsgi.input"].read(5)]
+
+
 def ignored(environ, start_response, query):
     start_response("200 OK", [*TEXT, ("Content-Length", "7")])
     return [b"ignored"]
@@ -248,6 +253,7 @@ PATHS = {
     "/environ": environ_as_json,
     "/input": input_in_ways,
     "/echo": echo_in_pieces,
+    "/write-then-read": write_then_read,
     "/ignored": ignored,
     "/closing": closing,
     "/write": with_write,
