@@ -287,6 +287,11 @@ def test_without_a_descriptor_to_spare(tmp_path, large_file):
         assert inside.send(POST % 500_000, b"x" * 500_000).response().body == b"x" * 500_000
         slow.send(GET % b"generated?160")
         assert len(slow.response().body) == 160 * 65536
+        slow.send(GET % f"file?{large_file}".encode())
+        received = slow.exactly(1000) and 1000
+        while received < 100_000_000:  # of a file that should wait under a descriptor of its own
+            received += len(slow.more(b""))
+        slow.leave()
         for each in crowd:
             answer = each.response()  # as the others leave
             assert answer.body == b"ok"

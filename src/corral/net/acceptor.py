@@ -15,12 +15,17 @@ OUT_OF_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno
 # one they aren't yet, and looking for them costs 2 µs: then leave it for so many connections.
 PATIENCE: Final = 64
 PAUSE: Final = SECOND // 2  # without accepting, when there is no room
+SILENCE: Final = 60 * SECOND  # between two complaints about it
+RESERVE: Final = 64  # descriptors that connections leave to the application: a database, a file to send
 
 
 class Acceptor:
     """`burst` connections are taken a wake-up: one where siblings could serve the next, more where there are none."""
 
-    __slots__ = ("_accept", "burst", "complain", "due", "likely", "listener", "origin", "patience", "paused", "short")
+    __slots__ = (
+        "_accept", "burst", "ceiling", "complain", "due", "likely", "listener", "origin", "patience", "paused",
+        "silent_until",
+    )  # fmt: skip
 
     def __init__(self, listener: Listener, origin: Origin, burst: int, complain: Callable[[OSError], None]) -> None:
         self.listener = listener
@@ -29,9 +34,11 @@ class Acceptor:
         self.likely = 1  # connections that wait at a wake-up
         self.patience = 0
         self.complain = complain
+        limit = os.sysconf("SC_OPEN_MAX")
+        self.ceiling = limit - min(RESERVE, limit // 4) if limit > 0 else NEVER  # descriptors are numbered from below
         self.due = NEVER
         self.paused = False
-        self.short = False  # of descriptors, since the last connection that could be taken
+        self.silent_until = 0  # a lack of descriptors may last for hours: it is said once a while
         # socket.accept makes a socket object, 2 µs more: a connection needs nothing but the descriptor.
         self._accept = listener.socket._accept  # type: ignore[attr-defined]
 
@@ -55,7 +62,6 @@ class Acceptor:
                 self.pause(error)
                 return False
             return True  # that client has left already, or a firewall said no: the next one is another story
-        self.short = False
         os.set_blocking(fd, False)
         connection = Connection(fd, peer, self.origin)
         if self.patience:
@@ -65,28 +71,45 @@ class Acceptor:
             connection.ready(READ)
             if connection.fresh:
                 self.patience = PATIENCE
-        return True
+        if fd >= self.ceiling:
+            self.pause(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))
+        return not self.paused
 
     def drain(self) -> None:
         """Take everybody who waits, and serve them later: while some are served others would queue up, for ever."""
         self.patience = 1 << 30
-        while not self.paused and self.accept_one():
+        self.ceiling = NEVER
+        self.origin.service.reactor.cancel(self)
+        self.paused = False
+        while self.accept_one():
             pass
 
     def pause(self, error: OSError) -> None:
         """Level-triggered epoll would report the waiting client again at once, for ever: look away for a moment."""
-        if not self.short:
-            self.complain(error)  # once: it may last for hours
-            self.short = True
+        now = monotonic()
+        if now >= self.silent_until:
+            self.complain(error)
+            self.silent_until = now + SILENCE
         reactor = self.origin.service.reactor
         reactor.remove(self.listener.fileno())
         self.paused = True
-        reactor.later(self, monotonic() + PAUSE)
+        reactor.later(self, now + PAUSE)
 
     def expire(self, now: int) -> None:
+        if not self.has_room():
+            self.origin.service.reactor.later(self, now + PAUSE)
+            return
         self.due = NEVER
         self.paused = False
         self.open()
+
+    def has_room(self) -> bool:
+        try:
+            fd = os.dup(self.listener.fileno())
+        except OSError:
+            return False
+        os.close(fd)
+        return fd < self.ceiling
 
     def close(self) -> None:
         reactor = self.origin.service.reactor

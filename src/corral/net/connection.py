@@ -8,10 +8,11 @@ until a client has heard why it was refused.
 import errno
 import io
 import os
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 from corral.errors import PeerError
 from corral.gateway.body import StreamedInput
+from corral.gateway.exchange import Exchange
 from corral.gateway.wsgi import Environ, FileWrapper, run, strip_script_name
 from corral.http.head import PLAIN
 from corral.http.inbound import Inbound, Phase
@@ -123,8 +124,8 @@ class Connection:
                 return
             except BaseException as error:
                 self.application_failed(environ, error)
-            if inbound.reader is not None:
-                exchange.keep_alive = False  # a streamed body that nobody read: the next request can't be found
+            if framing is not PLAIN:
+                self.end_body(exchange)
             end = service.account(environ, exchange, start)
             if self.outbound is not None or not exchange.keep_alive:
                 self.leave_or_flush(exchange.keep_alive)
@@ -191,12 +192,19 @@ class Connection:
             if self.spool is not None:
                 if not self.spool_body(whole=True):
                     return False
-                environ["wsgi.input"], self.spool = self.spool, None
+                environ["wsgi.input"] = self.spool
             elif inbound.received:
                 environ["wsgi.input"] = io.BytesIO(inbound.take())
         elif inbound.reader is not None or inbound.pieces:
             environ["wsgi.input"] = StreamedInput(self.pull)
         return True
+
+    def end_body(self, exchange: Exchange) -> None:
+        if self.inbound.reader is not None:
+            exchange.keep_alive = False  # a streamed body that nobody read: the next request can't be found
+        if self.spool is not None:
+            self.spool.close()  # not left to whoever may keep the environ
+            self.spool = None
 
     def wait_for_more(self) -> None:
         """A request has begun and isn't whole."""
@@ -326,10 +334,10 @@ class Connection:
         self.outbound = None
 
     def send_file(self, head: bytes, file: FileWrapper, most: int | None) -> int:
-        """`most` bytes of a real file, from where it stands, by sendfile. Raises PeerGone."""
+        """`most` bytes of a real file, from where it stands, by sendfile. How many there were. Raises PeerGone."""
         self.transmit(head)
-        count = most or 0
-        region = Region(os.dup(file.filelike.fileno()), file.filelike.tell(), count)
+        source, count = file.filelike, most or 0
+        region = Region(source.fileno(), source.tell(), count)
         try:
             if self.outbound is None:
                 region.send(self.fd)
@@ -337,26 +345,25 @@ class Connection:
             pass
         except OSError as error:
             if error.errno in (errno.EINVAL, errno.ENOSYS):
-                return self.send_blocks(region)
-            os.close(region.fd)
+                return self.send_blocks(source, region)
             raise PeerGone(str(error)) from error
-        if not region.count:
-            os.close(region.fd)
-            return count
-        if self.outbound is None:
-            self.outbound = Outbound()
-        self.outbound.append_file(region)
+        if region.count:
+            try:
+                region.fd = os.dup(region.fd)  # the application closes its own before the reader has read
+            except OSError:
+                return count - region.count + self.send_blocks(source, region)
+            if self.outbound is None:
+                self.outbound = Outbound()
+            self.outbound.append_file(region)
         return count
 
-    def send_blocks(self, region: Region) -> int:
-        """A file that sendfile refuses (a pipe's end, some file systems): read it."""
-        with os.fdopen(region.fd, "rb") as file:
-            file.seek(region.offset)
-            sent = 0
-            while region.count and (data := file.read(min(region.count, READ_SIZE))):
-                self.transmit(data)
-                sent += len(data)
-                region.count -= len(data)
+    def send_blocks(self, source: BinaryIO, region: Region) -> int:
+        """What sendfile refuses (some file systems), or there is no descriptor for: read it."""
+        source.seek(region.offset)
+        sent = 0
+        while sent < region.count and (data := source.read(min(region.count - sent, READ_SIZE))):
+            self.transmit(data)
+            sent += len(data)
         return sent
 
     # -- ends
