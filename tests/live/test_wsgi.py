@@ -157,7 +157,7 @@ BODIES = {
     "lines": b"one\n\ntwo\n" + b"three" * 30 + b"\nlast",
     "ends with a line end": b"a\n" * 50,
     "in memory": b"".join(b"%d\n" % n * (n % 7 + 1) for n in range(12_000)),
-    "in a file": b"".join(b"%d\n" % n * (n % 7 + 1) for n in range(48_000)),
+    "in a file": b"".join(b"%d\n" % n * (n % 7 + 1) for n in range(60_000)),
 }
 SLOW_WAYS = {"byte by byte", "in reads of 7", "lines of at most 5"}  # for the large body; and they show nothing more
 
