@@ -50,6 +50,12 @@ def load(uri: str) -> Application:
     return Application(uri, found, interface_of(found))
 
 
+def check_served(application: Application) -> None:
+    """Raises AppLoadError for an interface that this version doesn't serve."""
+    if application.interface != "wsgi":
+        raise AppLoadError(f"{application.uri} is an ASGI application; this version serves WSGI")
+
+
 def check_spelling(uri: str, module_name: str, expression: str) -> None:
     path = module_name.removesuffix(".py")
     if path != module_name or os.sep in module_name:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from corral import __version__
 from corral.config.load import Loaded, Mistakes, command_of, gather, load_config, make_parser
 from corral.config.settings import NOT_YET, Config, rows
-from corral.errors import EXIT_APP, EXIT_BOOT, AppLoadError, ConfigError
+from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
 
 EPILOG = """
 commands:
@@ -182,6 +182,7 @@ def check_app(config: Config) -> int:
     extend_path(config)
     try:
         found = app.load(uri)
+        app.check_served(found)
     except AppLoadError as error:
         print(f"corral: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -191,9 +192,6 @@ def check_app(config: Config) -> int:
         print(f"corral: error: the application {uri} raised, see its traceback", file=sys.stderr)
         traceback.print_exc()
         return EXIT_BOOT
-    if found.interface != "wsgi":
-        print(f"corral: error: {uri} is an ASGI application; this version serves WSGI", file=sys.stderr)
-        return EXIT_APP
     print(f"{found.uri}: a {found.interface.upper()} application")
     return 0
 

@@ -18,7 +18,7 @@ from corral import app as application
 from corral.app import Application
 from corral.arbiter.arbiter import Arbiter, Edition
 from corral.arbiter.commands import WATCHED
-from corral.config.load import Loaded
+from corral.config.load import Loaded, add_to_path
 from corral.config.settings import Config
 from corral.errors import EXIT_BOOT, EXIT_CONFIG, EXIT_CRASH, AppLoadError, ConfigError
 from corral.net.listener import AddressInUse, Listener, open_all, open_listeners, parse_address
@@ -363,8 +363,7 @@ def extend_path(config: Config) -> None:
     """The working directory, and before it what `pythonpath` names."""
     wanted = [os.getcwd(), *(os.path.abspath(path) for path in (config.pythonpath or "").split(",") if path)]
     for path in wanted:
-        if path not in sys.path:
-            sys.path.insert(0, path)
+        add_to_path(path)
 
 
 def name_of(config: Config) -> str:

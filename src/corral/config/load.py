@@ -280,7 +280,7 @@ def execute(path: str, cwd: str) -> dict[str, Any]:
     if not os.path.isfile(path):
         wrong = "is a directory" if os.path.isdir(path) else "doesn't exist"
         raise ConfigError(f"the configuration file {path} {wrong}; --config takes PATH, file:PATH or python:MODULE")
-    extend_path(cwd)
+    add_to_path(cwd)
     # The name that gunicorn gives it, and a real module: dataclasses and pickles look themselves up there.
     module = ModuleType("__config__")
     module.__file__ = path
@@ -300,7 +300,7 @@ def execute(path: str, cwd: str) -> dict[str, Any]:
 def import_names(name: str, cwd: str) -> dict[str, Any]:
     from importlib import import_module, invalidate_caches
 
-    extend_path(cwd)
+    add_to_path(cwd)
     invalidate_caches()
     sys.modules.pop(name, None)  # a reload of the server reads it anew
     try:
@@ -314,7 +314,7 @@ def import_names(name: str, cwd: str) -> dict[str, Any]:
         raise user_error(f"the configuration module {name} failed", error) from error
 
 
-def extend_path(directory: str) -> None:
+def add_to_path(directory: str) -> None:
     if directory not in sys.path:
         sys.path.insert(0, directory)
 

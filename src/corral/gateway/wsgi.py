@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
-from corral.http.inbound import NAMES
+from corral.http.response import without_length
 
 Environ = dict[str, Any]
 App = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -90,8 +90,7 @@ def base_environ(
 
 def prepare_plain(fields: Environ, trust: Trust) -> None:
     """Fields of a peer that may not speak for others."""
-    if NAMES.noticed:
-        judge_underscores(fields, trust, trusted=False)
+    judge_underscores(fields, trust, trusted=False)
 
 
 def prepare_trusted(fields: Environ, trust: Trust) -> None:
@@ -107,8 +106,7 @@ def prepare_trusted(fields: Environ, trust: Trust) -> None:
         if len(set(schemes)) > 1:
             raise PeerError(400, "the proxy's scheme headers contradict each other")
         fields["wsgi.url_scheme"] = schemes[0]
-    if NAMES.noticed:
-        judge_underscores(fields, trust, trusted=True)
+    judge_underscores(fields, trust, trusted=True)
 
 
 def name_server(fields: Environ) -> None:
@@ -235,8 +233,7 @@ def early_hints(exchange: Exchange) -> Callable[[Sequence[tuple[str, str]]], Non
     def send_early_hints(headers: Sequence[tuple[str, str]]) -> None:
         if exchange.head_sent or exchange.version != "HTTP/1.1":
             return
-        lines = exchange.heads.write("103 Early Hints", headers)
-        hints = [line for line in lines[1:] if not line.startswith(b"Content-Length:")]  # RFC 9110 §8.6
+        hints = without_length(exchange.heads.write("103 Early Hints", headers)[1:])
         exchange.transmit(b"".join([b"HTTP/1.1 103 Early Hints\r\n", *hints, b"\r\n"]))
 
     return send_early_hints

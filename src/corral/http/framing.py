@@ -7,9 +7,8 @@ bytes are already the next request's.
 from typing import Final, Protocol
 
 from corral.errors import PeerError
-from corral.http.syntax import CRLF, END_OF_HEAD, FIELD_BYTES, is_token, only_line_ends
+from corral.http.syntax import CRLF, END_OF_HEAD, FIELD_BYTES, HEX, is_token, only_line_ends
 
-HEX: Final = b"0123456789abcdefABCDEF"
 LONGEST_SIZE_LINE: Final = 256  # digits and extensions; extensions carry nothing that anybody uses
 MOST_EXTENSIONS: Final = 16384  # in all chunks of one body, so that padding can't cost more than the body
 LONGEST_TRAILERS: Final = 8192

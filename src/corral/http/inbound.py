@@ -72,7 +72,9 @@ class Inbound:
     ) -> None:
         self.base = base
         self.own = own or {}  # what else this connection adds to `base`
-        self.prepare = prepare  # the gateway's work on fields that have just been read, done once for repeated ones
+        # The gateway's work on fields that have just been read, done once for repeated ones, and only once NAMES has
+        # noticed anything that it is about.
+        self.prepare = prepare
         self.limits = limits
         self.stream = stream  # whole means: the head is; the body is fed to `reader` by whoever wants it
         self.phase = HEAD

@@ -85,10 +85,7 @@ class Heads:
                 line = lines.get(header)
                 if line is None:
                     known = lengths.get(header)
-                    if known is not None and self.length is None:
-                        line, self.length = known
-                    else:
-                        line = self.new_line(header)
+                    line = self.new_line(header) if known is None else self.take_length(*known)
                 out.append(line)
         except TypeError:  # a list is no key; PEP 3333 wants tuples, applications that send lists work elsewhere
             return self.write(status, [as_tuple(header) for header in headers])
@@ -107,15 +104,6 @@ class Heads:
         return entry
 
     def new_line(self, header: Header) -> bytes:
-        known = self.lengths.get(header)
-        if known is not None:
-            line, length = known
-            if self.length is not None and self.length != length:
-                raise AppError("two different Content-Length headers")
-            if self.length is not None:
-                return b""
-            self.length = length
-            return line
         try:
             name, value = header
         except (TypeError, ValueError):
@@ -143,14 +131,28 @@ class Heads:
             raise AppError(f"Content-Length is {header[1]!r}, which is no number")
         if len(self.lengths) >= MOST_LINES:
             self.lengths.clear()
-        self.lengths[header] = (b"Content-Length: %b\r\n" % text, int(text))
-        return self.new_line(header)
+        line, length = self.lengths[header] = (b"Content-Length: %b\r\n" % text, int(text))
+        return self.take_length(line, length)
+
+    def take_length(self, line: bytes, length: int) -> bytes:
+        """The line, once: a second Content-Length may only say the same."""
+        if self.length is None:
+            self.length = length
+            return line
+        if self.length != length:
+            raise AppError("two different Content-Length headers")
+        return b""
 
     def hear(self, name: str, value: str) -> None:
         if name == "connection":
             self.close = self.close or "close" in (option.strip() for option in value.lower().split(","))
         elif name == "upgrade":
             self.upgrade = value
+
+
+def without_length(lines: list[bytes]) -> list[bytes]:
+    """RFC 9110 §8.6: 1xx and 204 have no Content-Length."""
+    return [line for line in lines if not line.startswith(b"Content-Length:")]
 
 
 def as_tuple(header: Sequence[str]) -> Header:

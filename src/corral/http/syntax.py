@@ -21,6 +21,7 @@ TARGET_BYTES: Final = bytes(byte for byte in range(33, 127) if byte != ord("#"))
 METHOD_LETTERS: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_")
 LONGEST_METHOD: Final = 20
 DIGITS: Final = frozenset("0123456789")
+HEX: Final = b"0123456789abcdefABCDEF"
 # RFC 9110 §7.2, RFC 3986 §3.2.2: uri-host [ ":" port ], where a host may be empty, a name, IPv4 or a bracketed IPv6.
 HOST: Final = re.compile(
     r"(?:\[([0-9A-Fa-f:.]+)\]|\[v[0-9A-Fa-f]+\.[A-Za-z0-9_.~!$&'()*+,;=:-]+\]"
@@ -68,11 +69,9 @@ def percent_decode(text: str) -> str:
     first, *rest = text.encode("latin-1").split(b"%")
     out = [first]
     for part in rest:
-        try:
-            out += (
-                bytes.fromhex(part[:2].decode("ascii")) if len(part) >= 2 and part[:2].isalnum() else b"%" + part[:2],
-                part[2:],
-            )
-        except ValueError:
+        pair = part[:2]
+        if len(pair) == 2 and not pair.translate(None, HEX):
+            out += bytes.fromhex(pair.decode("ascii")), part[2:]
+        else:
             out += b"%", part
     return b"".join(out).decode("latin-1")

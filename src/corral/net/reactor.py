@@ -81,6 +81,14 @@ class Reactor:
             self.sweep(now)
         return events
 
+    def turn(self) -> None:
+        """One pass: wait, then let everything that is ready go on. Some of it may be gone by its turn."""
+        handlers = self.handlers
+        for fd, events in self.wait():
+            handler = handlers.get(fd)
+            if handler is not None:
+                handler.ready(events)
+
     def sweep(self, now: int) -> None:
         for handler in [handler for handler in (*self.handlers.values(), *self.timers) if handler.due <= now]:
             self.timers.discard(handler)

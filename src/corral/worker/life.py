@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from corral.app import Application
-from corral.errors import EXIT_APP, EXIT_BOOT, AppLoadError
+from corral.app import Application, check_served
+from corral.errors import EXIT_BOOT, AppLoadError
 from corral.shared.scoreboard import Cell, Interface, State
 from corral.worker import sync
 from corral.worker.orders import Quit, watch
@@ -32,15 +32,13 @@ def boot(worker: Worker, load: Callable[[], Application]) -> int:
     """Load the application. 0, or the exit code that tells the arbiter why there is none."""
     try:
         application = load()
+        check_served(application)
     except AppLoadError as error:
         worker.log.error("%s", error)
         return error.exit_code
     except (Exception, SystemExit):
         worker.log.exception("Exception in worker process")
         return EXIT_BOOT
-    if application.interface != "wsgi":
-        worker.log.error("%s is an ASGI application; this version serves WSGI", application.uri)
-        return EXIT_APP
     worker.app = application.callable
     worker.cells[Cell.INTERFACE] = Interface.WSGI
     return 0

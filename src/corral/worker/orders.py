@@ -12,17 +12,14 @@ from corral.worker.worker import Worker
 GRACEFUL = (signal.SIGTERM,)
 QUICK = (signal.SIGINT, signal.SIGQUIT)
 REOPEN = (signal.SIGUSR1,)
-# These are the arbiter's. A signal to the whole process group must not kill workers.
-DEAF = (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU, signal.SIGUSR2, signal.SIGWINCH)
 
 
 def watch(worker: Worker) -> None:
-    """From here on signals are bytes in a pipe, read between requests."""
+    """From here on signals are bytes in a pipe, read between requests.
+
+    Those that are the arbiter's are ignored since the fork (shared.process.reset_signals).
+    """
     worker.wakeup.watch_signals((*GRACEFUL, *QUICK, *REOPEN))
-    for signum in DEAF:
-        signal.signal(signum, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    signal.signal(signal.SIGABRT, signal.SIG_DFL)
     worker.reactor.add(worker.wakeup.fileno(), Orders(worker))
     worker.reactor.add(worker.lifeline, Lifeline(worker))
 

@@ -39,13 +39,8 @@ def serve(worker: Worker) -> None:
     ]
     for acceptor in acceptors:
         acceptor.open()
-    reactor = worker.reactor
-    handlers = reactor.handlers
     while worker.accepting:
-        for fd, events in reactor.wait():
-            handler = handlers.get(fd)
-            if handler is not None:
-                handler.ready(events)
+        worker.reactor.turn()
         worker.settle()
     drain(worker, acceptors)
 
@@ -63,10 +58,7 @@ def drain(worker: Worker, acceptors: list[Acceptor]) -> None:
             retire(handler, now)
     while worker.connections and monotonic() < worker.stop_at:
         reactor.wake_at = min(reactor.wake_at, worker.stop_at)
-        for fd, events in reactor.wait():
-            ready = reactor.handlers.get(fd)
-            if ready is not None:
-                ready.ready(events)
+        reactor.turn()
         worker.settle()
     for left in list(reactor.handlers.values()):
         if isinstance(left, Connection):

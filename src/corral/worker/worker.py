@@ -61,7 +61,6 @@ class Worker:
         self.log = log
         self.access = access
         self.listeners = listeners
-        self.row = row
         self.cells = row.cells
         self.memory = row.memory
         self.arbiter_row = board.arbiter
