@@ -1,4 +1,4 @@
-"""What hooks and loggers see of a request and its response: gunicorn's attributes, read off the environ and the exchange.
+"""What hooks and loggers see of a request and its response: gunicorn's attributes, read off environ and exchange.
 
 Nothing of it exists unless somebody asks: a server without such hooks and loggers makes no view.
 """
