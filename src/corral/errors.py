@@ -3,6 +3,8 @@
 An error knows its consequence: a peer's carries the HTTP status to answer with, others the process's exit code.
 """
 
+from typing import Any
+
 EXIT_CONFIG = 1
 EXIT_BOOT = 3
 EXIT_APP = 4
@@ -20,6 +22,9 @@ class PeerError(CorralError):
         super().__init__(detail)
         self.status = status
         self.detail = detail
+        self.line: Any = (
+            None  # the request's, where it was read before something else was wrong (http.head.RequestLine)
+        )
 
 
 class ConfigError(CorralError):

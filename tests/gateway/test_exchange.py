@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from corral.errors import AppError
-from corral.gateway.exchange import JOINED, Exchange
+from corral.gateway.exchange import JOINED, Exchange, over
 from corral.gateway.wsgi import run
 from corral.http.head import HTTP_1_0, HTTP_1_1
 from corral.http.response import Heads
@@ -28,8 +28,8 @@ class Wire:
         self.method = method
         self.sent: list[bytes] = []
         self.last = False
-        self.exchange = Exchange(heads)
-        self.exchange.begin(method, version, keep_alive, self.transmit)
+        self.begin = lambda: Exchange(heads, method, version, keep_alive, self.transmit)
+        self.exchange = self.begin()
 
     def transmit(self, data: bytes | memoryview, last: bool = False) -> None:
         assert not self.last, "bytes behind the last"
@@ -263,14 +263,21 @@ def test_an_interim_status_is_no_answer(status: str) -> None:
     assert not wire.exchange.head_sent
 
 
-def test_an_exchange_is_used_again() -> None:
+@pytest.mark.parametrize(
+    "late",
+    [
+        pytest.param(lambda exchange: exchange.start_response("200 OK", [])(b"late"), id="start_response and write"),
+        pytest.param(lambda exchange: exchange.early_hints([("Link", "</a.css>")]), id="early hints"),
+    ],
+)
+def test_what_an_application_keeps_past_its_request_writes_nowhere(late: Callable[[Exchange], object]) -> None:
     wire = Wire()
-    wire.answer(application("404 Not Found", 9, [b"hel", b"lo"], "a generator"))
-    assert not wire.exchange.keep_alive
-    wire.sent.clear()
-    wire.exchange.begin("GET", HTTP_1_1, True, wire.transmit)
-    response = wire.answer(application("200 OK", None, [b"hello"], "a list"))
-    assert (response.body, wire.exchange.keep_alive, wire.exchange.sent) == (b"hello", True, 5)
+    wire.exchange.transmit = over
+
+    with pytest.raises(AppError, match="over"):
+        late(wire.exchange)
+
+    assert wire.sent == []
 
 
 def test_headers_that_change_in_place_are_never_taken_for_the_last_ones() -> None:
@@ -279,7 +286,7 @@ def test_headers_that_change_in_place_are_never_taken_for_the_last_ones() -> Non
     for number in range(4):
         headers[0][1] = str(number)
         wire.sent.clear()
-        wire.exchange.begin("GET", HTTP_1_1, True, wire.transmit)
+        wire.exchange = wire.begin()
         wire.exchange.start_response("200 OK", headers)
         wire.exchange.send_whole(b"a")
         assert wire.response.fields["x-number"] == str(number)

@@ -9,15 +9,15 @@ from corral.http.response import Heads
 HEADERS = [("Content-Type", "text/plain"), ("Content-Length", "2")]
 
 
-def exchange():
+def fresh_heads():
     heads = Heads("corral")
     heads.set_date("Tue, 24 Nov 2026 05:30:00 GMT")
-    return Exchange(heads)
+    return heads
 
 
-def answer(exchange, status="200 OK", headers=HEADERS, body=b"hi", method="GET", version=HTTP_1_1, keep_alive=True):
+def answer(heads, status="200 OK", headers=HEADERS, body=b"hi", method="GET", version=HTTP_1_1, keep_alive=True):
     sent = []
-    exchange.begin(method, version, keep_alive, lambda data, last=False: sent.append(bytes(data)))
+    exchange = Exchange(heads, method, version, keep_alive, lambda data, last=False: sent.append(bytes(data)))
     exchange.start_response(status, headers)
     exchange.send_whole(body)
     return b"".join(sent)
@@ -38,21 +38,21 @@ def answer(exchange, status="200 OK", headers=HEADERS, body=b"hi", method="GET",
     ],
 )
 def test_a_difference_makes_a_head_of_its_own(changed):
-    used, fresh = exchange(), exchange()
+    used, fresh = fresh_heads(), fresh_heads()
     first = answer(used)
     assert answer(used) == first
     assert answer(used, **changed) == answer(fresh, **changed) != first
 
 
 def test_a_list_that_the_application_changes_in_place_is_a_difference():
-    used, headers = exchange(), list(HEADERS)
+    used, headers = fresh_heads(), list(HEADERS)
     answer(used, headers=headers)
     headers[0] = ("Content-Type", "text/html")
     assert b"text/html" in answer(used, headers=headers)
 
 
 def test_the_date_goes_on():
-    used = exchange()
+    used = fresh_heads()
     answer(used)
-    used.heads.set_date("Tue, 24 Nov 2026 05:30:01 GMT")
+    used.set_date("Tue, 24 Nov 2026 05:30:01 GMT")
     assert b"05:30:01" in answer(used)

@@ -21,7 +21,6 @@ from corral.gateway.wsgi import (
     Trust,
     base_environ,
     cgi_keys,
-    early_hints,
     prepare_plain,
     prepare_trusted,
     run,
@@ -45,8 +44,7 @@ class Wire:
     def __init__(self, method: str = "GET", version: str = HTTP_1_1) -> None:
         self.sent = b""
         heads = Heads("corral")
-        self.exchange = Exchange(heads)
-        self.exchange.begin(method, version, True, self.transmit)
+        self.exchange = Exchange(heads, method, version, True, self.transmit)
 
     def transmit(self, data: bytes | memoryview, last: bool = False) -> None:
         self.sent += data
@@ -78,7 +76,7 @@ def test_environ_has_what_pep_3333_asks_for() -> None:
     assert {key: environ[key] for key in environ if key.startswith("wsgi.")} == {
         "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": NO_INPUT, "wsgi.input_terminated": True,
         "wsgi.errors": BASE["wsgi.errors"], "wsgi.multithread": False, "wsgi.multiprocess": True,
-        "wsgi.run_once": False, "wsgi.file_wrapper": FileWrapper,
+        "wsgi.run_once": False, "wsgi.file_wrapper": FileWrapper, "wsgi.early_hints": None,
     }  # fmt: skip
     assert type(environ) is dict
 
@@ -322,7 +320,7 @@ def test_the_iterable_is_closed_when_the_client_has_gone() -> None:
         raise ConnectionError
 
     wire = Wire()
-    wire.exchange.begin("GET", HTTP_1_1, True, gone)
+    wire.exchange.transmit = gone
 
     def app(_: Any, start_response: Any) -> Result:
         start_response("200 OK", [])
@@ -546,7 +544,7 @@ def test_early_hints_go_before_the_answer() -> None:
     wire = Wire()
 
     def app(_: Any, start_response: Any) -> list[bytes]:
-        early_hints(wire.exchange)([LINK, ("Content-Length", "99"), ("Connection", "close")])
+        wire.exchange.early_hints([LINK, ("Content-Length", "99"), ("Connection", "close")])
         start_response("200 OK", [])
         return [b"hello"]
 
@@ -560,7 +558,7 @@ def test_early_hints_go_before_the_answer() -> None:
 
 def test_early_hints_are_not_for_http_1_0() -> None:
     wire = Wire(version=HTTP_1_0)
-    early_hints(wire.exchange)([LINK])
+    wire.exchange.early_hints([LINK])
     assert wire.sent == b""
 
 
@@ -568,12 +566,12 @@ def test_early_hints_that_come_late() -> None:
     wire = Wire()
     wire.exchange.start_response("200 OK", [])(b"a")
     before = wire.sent
-    early_hints(wire.exchange)([LINK])
+    wire.exchange.early_hints([LINK])
     assert wire.sent == before
 
 
 def test_early_hints_cant_break_the_message() -> None:
     wire = Wire()
     with pytest.raises(AppError):
-        early_hints(wire.exchange)([("Link", "a\r\n\r\nHTTP/1.1 200 OK")])
+        wire.exchange.early_hints([("Link", "a\r\n\r\nHTTP/1.1 200 OK")])
     assert wire.sent == b""

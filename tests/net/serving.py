@@ -2,7 +2,6 @@
 
 import socket
 
-from corral.gateway.exchange import Exchange
 from corral.gateway.wsgi import base_environ
 from corral.http.head import Limits
 from corral.http.response import Heads
@@ -24,7 +23,7 @@ class Told:
 
     def __init__(self, app=hello, *, limits=None, streaming=False, sendfile=True, request_memory=1 << 20, **seconds):
         self.app = app
-        self.exchange = Exchange(Heads("corral"))
+        self.heads = Heads("corral")
         self.reactor = Reactor()
         self.limits = limits or Limits()
         timeouts = {"header": 20, "body": 30, "write": 60, "keepalive": 2, "pace": 0, **seconds}
@@ -35,7 +34,7 @@ class Told:
         self.request_memory = request_memory
         self.streaming = streaming
         self.sendfile = sendfile
-        self.accepting = True
+        self.keeping = True
         self.connections = 0
         self.told = []
 

@@ -8,6 +8,7 @@ import socket
 import pytest
 from net.serving import Alarm, Told, hello
 
+from corral.errors import AppError
 from corral.http.head import Limits
 from corral.net.connection import LINGER, LONGEST_LINGER, Connection, Flushing, Lingering, progress_due
 from corral.net.descriptor import PeerSocket
@@ -217,7 +218,7 @@ def test_a_reader_who_leaves_is_left(connect):
 
 def test_a_worker_that_leaves_says_so(connect):
     service, connection, client = connect()
-    service.accepting = False
+    service.keeping = False
     received, closed = service.exchange_bytes(client, GET)
     assert b"\r\nConnection: close\r\n" in received
     assert closed
@@ -228,7 +229,7 @@ def test_a_worker_that_leaves_while_it_flushes_ends_the_connection(connect):
     service, _, client = connect(large)
     client.sendall(GET)
     service.turn()
-    service.accepting = False
+    service.keeping = False
     received, closed = service.exchange_bytes(client, b"")
     assert len(bodies(received)[0]) == 5 << 20
     assert closed
@@ -383,3 +384,53 @@ def test_alarms_ring():
     alarm = Alarm(service.reactor, SECOND // 100)
     service.until(lambda: alarm.rung)
     service.reactor.close()
+
+
+# -- what an application keeps past its request
+
+
+def test_what_is_kept_past_its_request_says_nothing_to_whoever_comes_next(connect):
+    """start_response, write, early hints, a streamed body and the socket, of a request that is over."""
+    kept = []
+
+    def app(environ, start_response):
+        if not kept:
+            kept.append((environ, start_response, start_response("200 OK", [("Content-Length", "5")])))
+            return [b"first"]
+        before, late_start, late_write = kept[0]
+        with pytest.raises(AppError, match="is over"):
+            late_write(b"late")
+        with pytest.raises(AppError, match="second time"):
+            late_start("500 Late", [])
+        before["wsgi.early_hints"]([("Link", "</late.css>")])
+        assert before["wsgi.input"].read() == b""
+        return hello(environ, start_response)
+
+    service, connection, client = connect(app, streaming=True)
+    received, _ = service.exchange_bytes(client, POST % 5 + b"12345")
+    received, _ = service.exchange_bytes(client, POST % 3 + b"new")
+
+    assert bodies(received) == [b"new"]
+    client.close()
+    service.until(lambda: connection.fd < 0)
+    with pytest.raises(OSError):
+        kept[0][0]["gunicorn.socket"].getpeername()
+
+
+@pytest.mark.parametrize(
+    ("sent", "told"),
+    [
+        pytest.param(b"HEAD / HTTP/1.1\r\nHost: a\r\nA B: c\r\n\r\n", "refused 400 HEAD", id="a field"),
+        pytest.param(b"HEAD / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: a\r\n\r\n", "refused 501 HEAD", id="framing"),
+        pytest.param(b"HEAD / HTTP/1.1\r\nA: " + b"b" * 70000, "refused 431 HEAD", id="a head that never ends"),
+        pytest.param(b"HEAD / HTTP/7.1\r\nHost: a\r\n\r\n", "refused 505 -", id="no request line"),
+    ],
+)
+def test_a_refused_request_is_told_with_its_line_if_it_has_one(connect, sent, told):
+    service, _, client = connect()
+
+    received, closed = service.exchange_bytes(client, sent)
+
+    assert service.told == [told]
+    assert closed
+    assert received.endswith(b"\r\n\r\n") is told.endswith("HEAD"), "an answer to HEAD has no body"

@@ -4,7 +4,7 @@ It knows start_response (PEP 3333) and how responses are framed (RFC 9112 §6); 
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from corral.errors import AppError
 from corral.http.head import HTTP_1_1
@@ -21,40 +21,32 @@ class Transmit(Protocol):
     def __call__(self, data: bytes | memoryview, last: bool = False) -> None: ...
 
 
+def over(data: bytes | memoryview, last: bool = False) -> NoReturn:
+    raise AppError("the request that this belongs to is over")
+
+
 class Exchange:
-    """One for each thread that runs applications, used again for each request: a request allocates nothing here."""
+    """One for each request. Using it again would save 0.1 µs, and let a start_response or write that an application has
+    kept write into somebody else's response."""
 
     __slots__ = (
         "chunked", "head_only", "head_sent", "headers", "heads", "keep_alive", "left", "sent", "status", "surplus",
         "transmit", "version",
     )  # fmt: skip
 
-    def __init__(self, heads: Heads) -> None:
+    def __init__(self, heads: Heads, method: str, version: str, keep_alive: bool, transmit: Transmit) -> None:
         self.heads = heads
         self.status = ""  # "" until start_response is called
         self.headers: Sequence[Header] = ()
         self.head_sent = False
-        self.head_only = False
+        self.head_only = method == "HEAD"
         self.chunked = False
-        self.keep_alive = False
+        self.keep_alive = keep_alive
         self.left: int | None = None  # bytes of body that Content-Length still promises; None: it doesn't say
         self.sent = 0  # bytes of body, as the access log counts them
         self.surplus = False
-        self.version = HTTP_1_1
-        self.transmit: Transmit
-
-    def begin(self, method: str, version: str, keep_alive: bool, transmit: Transmit) -> None:
-        self.status = ""
-        self.head_sent = False
-        self.head_only = method == "HEAD"
         self.version = version
-        self.keep_alive = keep_alive
-        self.transmit = transmit
-        self.headers = ()
-        self.chunked = False
-        self.left = None
-        self.sent = 0
-        self.surplus = False
+        self.transmit: Transmit = transmit  # `over` once the request is
 
     def start_response(self, status: str, headers: Sequence[Header], exc_info: Any = None) -> Callable[[bytes], None]:
         """PEP 3333. Nothing is sent yet: an application may still replace its answer, with exc_info."""
@@ -75,6 +67,13 @@ class Exchange:
     def write(self, data: bytes) -> None:
         """PEP 3333's imperative way: what start_response returns."""
         self.send(data)
+
+    def early_hints(self, headers: Sequence[Header]) -> None:
+        """environ["wsgi.early_hints"]: a 103 (RFC 8297) before the response; not to HTTP/1.0, which has no 1xx."""
+        if self.head_sent or self.version is not HTTP_1_1:
+            return
+        hints = without_length(self.heads.write("103 Early Hints", headers)[1:])
+        self.transmit(b"".join([b"HTTP/1.1 103 Early Hints\r\n", *hints, b"\r\n"]))
 
     def send_whole(self, body: bytes, *, last: bool = False) -> None:
         """The head and the only piece of body, in one go. The way of nearly every response: 0.5 to 1.2 µs.

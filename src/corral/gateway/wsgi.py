@@ -5,12 +5,11 @@ It knows environ and iterables, and which forwarding headers may be believed; it
 
 import io
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
-from corral.http.response import without_length
 
 Environ = dict[str, Any]
 App = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -85,6 +84,7 @@ def base_environ(
         "PATH_INFO": "",
         "QUERY_STRING": "",
         "SERVER_PROTOCOL": "",
+        "wsgi.early_hints": None,
     }
 
 
@@ -225,18 +225,6 @@ def is_plain_file(filelike: Any) -> bool:
     """Whether its bytes are those of its descriptor: a gzip file has one too, and it isn't what read() returns."""
     file = getattr(filelike, "file", filelike)  # tempfile's and Django's wrappers
     return type(getattr(file, "raw", file)) is io.FileIO
-
-
-def early_hints(exchange: Exchange) -> Callable[[Sequence[tuple[str, str]]], None]:
-    """environ["wsgi.early_hints"](headers): a 103 (RFC 8297) before the response; not to HTTP/1.0, which has no 1xx."""
-
-    def send_early_hints(headers: Sequence[tuple[str, str]]) -> None:
-        if exchange.head_sent or exchange.version != "HTTP/1.1":
-            return
-        hints = without_length(exchange.heads.write("103 Early Hints", headers)[1:])
-        exchange.transmit(b"".join([b"HTTP/1.1 103 Early Hints\r\n", *hints, b"\r\n"]))
-
-    return send_early_hints
 
 
 def cgi_keys(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

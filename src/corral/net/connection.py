@@ -8,11 +8,12 @@ until a client has heard why it was refused.
 import errno
 import io
 import os
+from io import BytesIO
 from typing import Any, BinaryIO, Final
 
 from corral.errors import PeerError
 from corral.gateway.body import StreamedInput
-from corral.gateway.exchange import Exchange
+from corral.gateway.exchange import Exchange, over
 from corral.gateway.wsgi import Environ, FileWrapper, run, strip_script_name
 from corral.http.head import PLAIN
 from corral.http.inbound import Inbound, Phase
@@ -98,21 +99,24 @@ class Connection:
         """Answer the request that stands, and those that came with it."""
         service = self.service
         inbound = self.inbound
-        exchange = service.exchange
         while True:
             start = service.begin(inbound.line_bytes)
             environ = inbound.fields.copy() if inbound.repeated else inbound.fields
             method, environ["RAW_URI"], environ["PATH_INFO"], environ["QUERY_STRING"], version, _ = inbound.line
             environ["REQUEST_METHOD"] = method
             framing = inbound.framing
-            if framing is PLAIN:
-                exchange.begin(method, version, service.accepting, self.transmit)
-            else:
+            keep_alive = service.keeping
+            if framing is not PLAIN:
                 # While a streamed body is unread nothing is promised: `pull` does, at its end.
-                keep_alive = framing[1] and service.accepting and inbound.reader is None
-                exchange.begin(method, version, keep_alive, self.transmit)
-                if framing[0] and not self.add_body(environ):
-                    return
+                keep_alive = keep_alive and framing[1] and inbound.reader is None
+            exchange = Exchange(service.heads, method, version, keep_alive, self.transmit)
+            environ["wsgi.early_hints"] = exchange.early_hints
+            body = inbound.body
+            if body is not None:
+                environ["wsgi.input"] = BytesIO(body)
+                inbound.body = None
+            elif framing[0] and not self.add_body(environ, exchange):
+                return
             try:
                 if environ["SCRIPT_NAME"]:
                     strip_script_name(environ)
@@ -120,13 +124,15 @@ class Connection:
             except PeerGone:
                 exchange.keep_alive = False
             except PeerError as error:  # a body that is being streamed, or SCRIPT_NAME
-                self.refuse(error, answering=True)
+                error.line = inbound.line
+                self.refuse(error, exchange)
                 return
             except BaseException as error:
-                self.application_failed(environ, error)
-            if framing is not PLAIN:
+                self.application_failed(environ, exchange, error)
+            if framing is not PLAIN and body is None:
                 self.end_body(exchange)
             end = service.account(environ, exchange, start)
+            exchange.transmit = over
             if self.outbound is not None or not exchange.keep_alive:
                 self.leave_or_flush(exchange.keep_alive)
                 return
@@ -135,7 +141,7 @@ class Connection:
             self.due = due = end + service.keepalive
             if due < service.reactor.wake_at:
                 service.reactor.wake_at = due
-            if framing is not PLAIN:
+            if framing is not PLAIN and body is None:
                 inbound.forget_body()
             if not inbound.buffer:
                 if not self.registered:
@@ -166,14 +172,15 @@ class Connection:
         else:
             self.close()
 
-    def application_failed(self, environ: Environ, error: BaseException) -> None:
-        service, exchange = self.service, self.service.exchange
+    def application_failed(self, environ: Environ, exchange: Exchange, error: BaseException) -> None:
+        service = self.service
         exchange.keep_alive = False
         service.failed(environ, error)
         if exchange.head_sent:
             return
         exchange.status = "500 Internal Server Error"
-        page = error_response(500, "", exchange.heads.date, exchange.heads.server, body=not exchange.head_only)
+        heads = service.heads
+        page = error_response(500, "", heads.date, heads.server, body=not exchange.head_only)
         try:
             self.transmit(page)
         except PeerGone:
@@ -181,8 +188,9 @@ class Connection:
 
     # -- the body of a request
 
-    def add_body(self, environ: Environ) -> bool:
-        """Set wsgi.input. False if the body can't be stored, and the request has been refused."""
+    def add_body(self, environ: Environ, exchange: Exchange) -> bool:
+        """Set wsgi.input, for a body that didn't come with its head. False if it can't be stored, and the request has
+        been refused."""
         inbound = self.inbound
         if not self.service.streaming:
             if inbound.framing.length < 0:
@@ -194,9 +202,9 @@ class Connection:
                     return False
                 environ["wsgi.input"] = self.spool
             elif inbound.received:
-                environ["wsgi.input"] = io.BytesIO(inbound.take())
+                environ["wsgi.input"] = BytesIO(inbound.take())
         elif inbound.reader is not None or inbound.pieces:
-            environ["wsgi.input"] = StreamedInput(self.pull)
+            environ["wsgi.input"] = StreamedInput(lambda: self.pull(exchange))
         return True
 
     def end_body(self, exchange: Exchange) -> None:
@@ -253,19 +261,23 @@ class Connection:
             if whole:
                 self.spool.seek(0)  # writes what the file object has kept
         except OSError as error:
-            self.refuse(PeerError(507, f"the body can't be stored: {error.strerror}"), answering=True)
+            refusal = PeerError(507, f"the body can't be stored: {error.strerror}")
+            refusal.line = inbound.line
+            self.refuse(refusal)
             return False
         return True
 
-    def pull(self) -> bytes:
+    def pull(self, exchange: Exchange) -> bytes:
         """For an application that streams: the next piece of body, b"" at its end. Waits for the client."""
         inbound = self.inbound
+        if exchange.transmit is over:
+            return b""  # kept past its request: what comes now is the next one's
         if (
             inbound.reader is not None
             and inbound.framing.expects
             and not inbound.received
             and self.reading is not Phase.BODY
-            and not self.service.exchange.head_sent
+            and not exchange.head_sent
         ):
             self.transmit(CONTINUE)
         if self.reading is not Phase.BODY:
@@ -274,8 +286,8 @@ class Connection:
             data = self.read_waiting(self.body_due(monotonic()))
             if not data:
                 raise PeerGone("the client left in the middle of the body")
-            if inbound.feed(data) and not self.service.exchange.head_sent:
-                self.service.exchange.keep_alive = inbound.framing.keep_alive and self.service.accepting
+            if inbound.feed(data) and not exchange.head_sent:
+                exchange.keep_alive = inbound.framing.keep_alive and self.service.keeping
         return inbound.take() if inbound.pieces else b""
 
     def read_waiting(self, due: int) -> bytes:
@@ -368,20 +380,23 @@ class Connection:
 
     # -- ends
 
-    def refuse(self, error: PeerError, *, answering: bool = False) -> None:
-        """Say what was wrong, and go. A request that was refused never reaches the application."""
+    def refuse(self, error: PeerError, exchange: Exchange | None = None) -> None:
+        """Say what was wrong, and go. Only a request whose body is streamed has an `exchange` then: all others have not
+        reached the application."""
         service, inbound = self.service, self.inbound
-        environ = inbound.base | inbound.own
-        head_read = answering or inbound.phase is not Phase.HEAD
-        if head_read:
-            method, target, _, _, version, _ = inbound.line
-            environ.update(REQUEST_METHOD=method, RAW_URI=target, SERVER_PROTOCOL=version)
+        environ = {key: value for key, value in (inbound.base | inbound.own).items() if value != ""}
+        line = error.line if inbound.phase is Phase.HEAD else inbound.line
+        if line is not None:
+            method, target, path, query, version, _ = line
+            environ.update(
+                REQUEST_METHOD=method, RAW_URI=target, PATH_INFO=path, QUERY_STRING=query, SERVER_PROTOCOL=version
+            )
         service.refused(environ, error)
-        if answering and service.exchange.head_sent:
+        if exchange is not None and exchange.head_sent:
             self.leave_or_flush(False)  # the application has said something else already
             return
-        heads = service.exchange.heads
-        body = not head_read or inbound.line[0] != "HEAD"
+        heads = service.heads
+        body = line is None or line[0] != "HEAD"
         try:
             self.transmit(error_response(error.status, error.detail, heads.date, heads.server, body=body))
         except PeerGone:
@@ -417,6 +432,7 @@ class Connection:
         if self.registered:
             self.service.reactor.remove(fd)
         os.close(fd)
+        self.inbound.own["gunicorn.socket"].part()
         self.service.connections -= 1
         if self.outbound is not None:
             self.outbound.close()
@@ -460,7 +476,7 @@ class Flushing:
             self.set_due(monotonic())
             return
         connection.outbound = None
-        if not self.keep_alive or not connection.service.accepting:
+        if not self.keep_alive or not connection.service.keeping:
             connection.linger()
             return
         connection.reading = None

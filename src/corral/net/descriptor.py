@@ -28,6 +28,10 @@ class PeerSocket:
     def fileno(self) -> int:
         return self._fd
 
+    def part(self) -> None:
+        """The connection is closed: its number may be another client's next."""
+        self._fd = -1
+
 
 def send_last(fd: int, family: int, data: bytes | memoryview) -> int:
     """Send what a close(2) will follow at once: MSG_MORE lets the kernel put both into one packet, 4 µs less."""

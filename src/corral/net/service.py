@@ -8,6 +8,7 @@ from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
 from corral.gateway.wsgi import App, Environ
 from corral.http.head import Limits
+from corral.http.response import Heads
 from corral.net.reactor import Reactor
 
 
@@ -25,7 +26,7 @@ class Service(Protocol):
     """Who serves: a worker, as a connection sees it."""
 
     app: App
-    exchange: Exchange
+    heads: Heads
     reactor: Reactor
     limits: Limits
     timeouts: Timeouts
@@ -33,7 +34,7 @@ class Service(Protocol):
     request_memory: int
     streaming: bool  # the application takes bodies as they come
     sendfile: bool
-    accepting: bool  # False: this worker is leaving, no connection goes on after its response
+    keeping: bool  # False: no connection goes on after its response: this worker is leaving, or keepalive is 0
     connections: int
 
     def begin(self, line: bytes) -> int: ...

@@ -13,7 +13,6 @@ from corral.gateway.wsgi import (
     Trust,
     base_environ,
     cgi_keys,
-    early_hints,
     name_server,
     prepare_plain,
     prepare_trusted,
@@ -93,7 +92,6 @@ def origin(worker: Worker, listener: Listener) -> Origin:
         script_name=trust.script_name,
         errors=Errors(),
     )
-    base["wsgi.early_hints"] = early_hints(worker.exchange)
     NAMES.notable.update(key for key, _ in trust.secure_scheme_headers)
     if local:
         NAMES.notable.add("HTTP_HOST")

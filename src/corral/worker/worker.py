@@ -72,7 +72,6 @@ class Worker:
         self.reactor = Reactor()
         self.wakeup = Wakeup()
         self.heads = Heads(SERVER)
-        self.exchange = Exchange(self.heads)
         self.limits = Limits(
             config.limit_request_line, config.limit_request_fields, config.limit_request_field_size,
             config.limit_request_body,
@@ -86,6 +85,7 @@ class Worker:
         self.streaming = not config.request_buffering
         self.sendfile = config.sendfile
         self.accepting = True
+        self.keeping = config.keepalive > 0
         self.stop_at = NEVER  # the end of the drain
         self.connections = 0
         self.requests = 0
@@ -104,7 +104,7 @@ class Worker:
         """Stop accepting; finish what has begun, within graceful_timeout."""
         if not self.accepting:
             return
-        self.accepting = False
+        self.accepting = self.keeping = False
         self.cells[Cell.STATE] = State.DRAINING
         self.cells[Cell.DRAIN_SINCE] = monotonic()
         self.stop_at = monotonic() + int(self.config.graceful_timeout * SECOND)
