@@ -56,3 +56,11 @@ def test_the_date_goes_on():
     answer(used)
     used.set_date("Tue, 24 Nov 2026 05:30:01 GMT")
     assert b"05:30:01" in answer(used)
+
+
+def test_a_head_that_ended_a_connection_comes_again_and_turns_into_one_that_does_not():
+    used, fresh = fresh_heads(), fresh_heads()
+    last = answer(used, keep_alive=False)
+    assert b"\r\nConnection: close\r\n\r\n" in last
+    assert answer(used) == answer(fresh)
+    assert answer(used, keep_alive=False) == last

@@ -8,7 +8,7 @@ from typing import Any, NoReturn, Protocol
 
 from corral.errors import AppError
 from corral.http.head import HTTP_1_1
-from corral.http.response import Header, Heads, without_length
+from corral.http.response import CLOSE, Header, Heads, without_length
 
 # A body up to this many bytes is joined with its head, a larger one goes beside it: copying 16 KiB costs 0.4 µs,
 # about what a second buffer costs the kernel.
@@ -86,14 +86,16 @@ class Exchange:
             self.status == heads.same_status
             and self.headers == heads.same_headers
             and len(body) == heads.same_length
-            and self.keep_alive
             and self.version is HTTP_1_1
             and not self.head_only
         ):
             self.head_sent = True
             self.left = 0
             self.sent = len(body)
-            self.transmit(heads.same_head + body)
+            if self.keep_alive:
+                self.transmit(heads.same_head + body)
+            else:
+                self.transmit(heads.same_last_head + body, last)
             return
         head = self.head(len(body))
         if self.head_only or self.left == 0:
@@ -165,14 +167,14 @@ class Exchange:
             lines.append(b"Connection: upgrade\r\nUpgrade: %b\r\n\r\n" % heads.upgrade.encode("latin-1"))
             self.keep_alive = False
         elif heads.close or not self.keep_alive:
+            if not heads.close and length is not None and length <= JOINED and not self.head_only:
+                heads.remember(self.status, self.headers, lines)
             self.keep_alive = False
-            lines.append(b"Connection: close\r\n\r\n")
+            lines.append(CLOSE)
         elif self.version is HTTP_1_1:
-            lines.append(b"\r\n")
-            head = b"".join(lines)
             if length is not None and length <= JOINED and not self.head_only:
-                heads.remember(self.status, self.headers, head)
-            return head
+                heads.remember(self.status, self.headers, lines)
+            lines.append(b"\r\n")
         else:
             lines.append(b"Connection: keep-alive\r\n\r\n")
         return b"".join(lines)

@@ -29,6 +29,8 @@ ENDLESS: Final = frozenset(
 MOST_LINES: Final = 1024
 LONGEST_LINE: Final = 256
 
+CLOSE: Final = b"Connection: close\r\n\r\n"
+
 Header = tuple[str, str]
 
 
@@ -36,8 +38,8 @@ class Heads:
     """Writes heads. One for each thread that runs applications: it keeps what the head being written said."""
 
     __slots__ = (
-        "bodiless", "close", "date", "length", "lengths", "lines", "same_head", "same_headers", "same_length",
-        "same_status", "server", "starts", "upgrade",
+        "bodiless", "close", "date", "length", "lengths", "lines", "same_head", "same_headers", "same_last_head",
+        "same_length", "same_status", "server", "starts", "upgrade",
     )  # fmt: skip
 
     def __init__(self, server: str) -> None:
@@ -54,13 +56,15 @@ class Heads:
         self.same_headers: list[Header] = []
         self.same_length: int | None = None
         self.same_head = b""
+        self.same_last_head = b""
 
-    def remember(self, status: str, headers: Sequence[Header], head: bytes) -> None:
-        """Applications repeat themselves: the next response with the same status and headers has this head."""
+    def remember(self, status: str, headers: Sequence[Header], lines: list[bytes]) -> None:
+        """Applications repeat themselves: the next response with the same status and headers has the same head."""
         self.same_status = status
         self.same_headers = list(map(tuple, headers))  # type: ignore[arg-type]  # a list could change under our hands
         self.same_length = self.length
-        self.same_head = head
+        self.same_head = b"".join((*lines, b"\r\n"))
+        self.same_last_head = b"".join((*lines, CLOSE))
 
     def set_date(self, date: str) -> None:
         """`date` is an IMF-fixdate (RFC 9110 §5.6.7); called once a second by whoever has a clock."""
