@@ -1,0 +1,193 @@
+"""Requests in uwsgi's binary protocol, as nginx's uwsgi_pass sends them: an alternative Inbound for a connection.
+
+It knows the packet, and which of its variables are the request; it must not know who may send one: that is told.
+
+A packet is modifier1, its size in two bytes (little-endian), modifier2; then names and values, each behind its own size
+in two bytes; then the body, as long as CONTENT_LENGTH says. The answer is HTTP: a status line, fields, and a body that
+ends with the connection unless it has a Content-Length. nginx takes no chunks here and asks once a connection, so a
+request counts as HTTP/1.0 for whoever frames the answer, while SERVER_PROTOCOL is what the client spoke to nginx.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from corral.errors import PeerError
+from corral.http.head import (
+    HTTP_1_0,
+    LAST,
+    LONGEST_LINE,
+    METHODS,
+    Framing,
+    Limits,
+    new_host,
+    new_method,
+    read_content_length,
+    repeat_field,
+)
+from corral.http.inbound import HEAD, NAMES, Inbound
+from corral.http.syntax import FIELD_BYTES, TARGET_BYTES, is_token, percent_decode
+
+PACKET_START: Final = 4  # bytes before the variables; their size, two bytes, bounds them at 64 KiB
+MOST_VARIABLES: Final = 1000
+TRUE: Final = frozenset(("on", "1", "true", "yes"))
+
+
+class UwsgiInbound(Inbound):
+    """`allowed`: whether the peer is one of uwsgi_allow_ips."""
+
+    __slots__ = ("allowed",)
+
+    def __init__(
+        self,
+        base: dict[str, Any],
+        limits: Limits,
+        prepare: Callable[[dict[str, Any]], None],
+        stream: bool = False,
+        own: dict[str, Any] | None = None,
+        *,
+        allowed: bool,
+    ) -> None:
+        super().__init__(base, limits, prepare, stream, own)
+        self.allowed = allowed
+
+    def receive(self, data: bytes) -> bool:
+        if not self.allowed:
+            raise PeerError(403, "a uwsgi request from a peer that is not in uwsgi_allow_ips")
+        if self.phase is not HEAD:
+            return self.receive_body(data)
+        buffer = self.buffer
+        if buffer:
+            if not isinstance(buffer, bytearray):
+                self.buffer = buffer = bytearray(buffer)
+            buffer += data
+        else:
+            self.buffer = buffer = data
+        if buffer[0] != 0:  # the first byte of HTTP is a letter, that of TLS is 22
+            raise PeerError(400, f"no uwsgi request: modifier1 is {buffer[0]}, and only 0 is understood")
+        end = PACKET_START + int.from_bytes(buffer[1:3], "little")
+        if len(buffer) < PACKET_START or len(buffer) < end:
+            return False
+        packet = bytes(buffer)
+        self.buffer = b""
+        self.read_request(read_variables(packet[PACKET_START:end]))
+        return self.begin(packet[end:])
+
+    def read_request(self, variables: dict[str, str]) -> None:
+        protocol = variables.setdefault("SERVER_PROTOCOL", HTTP_1_0)
+        method, target, path, query = read_line(variables)
+        self.line = method, target, path, query, HTTP_1_0, None
+        self.line_bytes = f"{method} {target} {protocol}".encode("latin-1")
+        try:
+            limit = self.limits.line or LONGEST_LINE
+            if len(self.line_bytes) > limit:
+                raise PeerError(414, f"a request line of more than {limit} bytes")
+            self.framing = read_framing(variables, self.limits)
+            self.fields = self.base | self.own | variables
+            if not NAMES.notable.isdisjoint(variables):
+                self.prepare(self.fields)
+        except PeerError as error:
+            error.line = self.line
+            raise
+        # What the proxy says of itself outranks what `prepare` concludes from its client's fields.
+        for key in ("SERVER_NAME", "SERVER_PORT"):
+            if variables.get(key):
+                self.fields[key] = variables[key]
+        if is_https(variables):
+            self.fields["wsgi.url_scheme"] = "https"
+
+
+def read_variables(block: bytes) -> dict[str, str]:
+    """The names and values of a packet. nginx also names what a request without a body hasn't, with nothing in it."""
+    variables: dict[str, str] = {}
+    at, end, count = 0, len(block), 0
+    while at < end:
+        name, at = read_string(block, at)
+        value, at = read_string(block, at)
+        count += 1
+        if count > MOST_VARIABLES:
+            raise PeerError(400, f"more than {MOST_VARIABLES} uwsgi variables")
+        set_variable(name.decode("latin-1"), value, variables)
+    for key in ("CONTENT_LENGTH", "CONTENT_TYPE"):
+        variables.pop("HTTP_" + key, None)  # nginx sends these fields twice
+        if variables.get(key) == "":
+            del variables[key]
+    return variables
+
+
+def read_string(block: bytes, at: int) -> tuple[bytes, int]:
+    start = at + 2
+    end = start + int.from_bytes(block[at:start], "little")
+    if start > len(block) or end > len(block):
+        raise PeerError(400, "a uwsgi variable goes beyond its packet")
+    return block[start:end], end
+
+
+def set_variable(key: str, value: bytes, variables: dict[str, str]) -> None:
+    if not is_token(key):
+        raise PeerError(400, "the name of a uwsgi variable is not a token")
+    if "." in key:
+        return  # wsgi.input and the like are the server's own
+    text = value.decode("latin-1")
+    if key.startswith("HTTP_"):
+        if value.translate(None, FIELD_BYTES):
+            raise PeerError(400, "a field has a control character")
+        if key in variables:
+            repeat_field(key, text, variables)
+            return
+    elif key == "CONTENT_LENGTH" and variables.get(key, text) != text:
+        raise PeerError(400, "Content-Length stands twice")
+    variables[key] = text  # a parameter that is set twice in nginx's files has its last value
+
+
+def read_line(variables: dict[str, str]) -> tuple[str, str, str, str]:
+    """Method, target as it came, path, query. The path has SCRIPT_NAME before it, as every request's of this server."""
+    raw = variables.get("REQUEST_METHOD", "").encode("latin-1")
+    method = METHODS.get(raw)
+    if method is None:
+        if not is_token(raw.decode("latin-1")):
+            raise PeerError(400, "REQUEST_METHOD is not a token")
+        method = new_method(raw)
+    if not is_token(variables["SERVER_PROTOCOL"].replace("/", "")):
+        raise PeerError(400, "SERVER_PROTOCOL is malformed")
+    path, query = variables.get("PATH_INFO"), variables.get("QUERY_STRING")
+    target = variables.get("REQUEST_URI")
+    if target is None:
+        if path is None:
+            raise PeerError(400, "neither REQUEST_URI nor PATH_INFO")
+        # Nobody has said how the client wrote it.
+        target = percent_encode(variables.get("SCRIPT_NAME", "") + path) + ("?" + query if query else "")
+    if not target or target.encode("latin-1").translate(None, TARGET_BYTES):
+        raise PeerError(400, "REQUEST_URI has a character that must be percent-encoded")
+    bare, _, behind = target.partition("?")
+    if path is None:
+        path = percent_decode(bare)
+    else:
+        path = variables.get("SCRIPT_NAME", "") + path
+    return method, target, path, behind if query is None else query
+
+
+def percent_encode(path: str) -> str:
+    return "".join(
+        letter if letter not in "%?#" and " " < letter < "\x7f" else f"%{ord(letter):02X}" for letter in path
+    )
+
+
+def read_framing(variables: dict[str, str], limits: Limits) -> Framing:
+    """Only CONTENT_LENGTH says where the body ends: nginx has taken any chunks apart."""
+    if "HTTP_HOST" in variables:
+        new_host(variables["HTTP_HOST"])
+    coding = variables.pop("HTTP_TRANSFER_ENCODING", None)
+    if "CONTENT_LENGTH" not in variables:
+        if coding is not None:
+            raise PeerError(400, "a body of unknown length: uwsgi has no chunks (is uwsgi_request_buffering off?)")
+        return LAST
+    length = read_content_length(variables["CONTENT_LENGTH"], limits)
+    return Framing(length, keep_alive=False) if length else LAST
+
+
+def is_https(variables: dict[str, str]) -> bool:
+    return (
+        variables.get("HTTPS", "").lower() in TRUE
+        or variables.get("UWSGI_SCHEME", "").lower() == "https"
+        or variables.get("REQUEST_SCHEME", "").lower() == "https"
+    )
