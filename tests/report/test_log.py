@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from corral.errors import ConfigError
-from corral.report.log import PENDING, LogFile
+from corral.report.file import PENDING, LogFile
 
 STAMP = rf"\[\d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{{4}}\] \[{os.getpid()}\] "
 
@@ -64,7 +64,7 @@ def test_each_method_has_its_level_and_the_level_is_obeyed(open_log: Any) -> Non
     for method in ("debug", "info", "warning", "error", "critical"):
         getattr(log, method)("x")
     assert messages(log.file.path) == ["[WARNING] x", "[ERROR] x", "[CRITICAL] x"]
-    assert log.level == logging.WARNING
+    assert log.loglevel == logging.WARNING
 
 
 def test_applications_reach_it_by_gunicorns_name(open_log: Any) -> None:

@@ -15,7 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, NoReturn
 
 from corral.errors import ConfigError
-from corral.report.log import ERROR_LOGGER, STDOUT, LogFile
+from corral.report.file import STDOUT, LogFile
+from corral.report.line import ERROR_LOGGER
 
 Environ = Mapping[str, Any]
 Headers = Iterable[tuple[str, str]]
@@ -270,6 +271,13 @@ def directive(match: re.Match[str]) -> Part:
 
 def refuse(match: re.Match[str], hint: str) -> NoReturn:
     raise ConfigError(f"access_log_format: {match[0].rstrip()!r} at character {match.start() + 1}: {hint}")
+
+
+def all_atoms() -> Callable[..., dict[str, Any]]:
+    """A function of PARAMETERS and the pid that makes every atom of the table, for who wants them by name."""
+    items = "".join(f"{name!r}: {atom.expression}, " for name, atom in ATOMS.items())
+    made: Callable[..., dict[str, Any]] = eval(f"lambda {PARAMETERS}, pid: {{{items}}}", {"user": user})
+    return made
 
 
 def evaluate(template: str, expressions: list[str], names: dict[str, object]) -> Text:

@@ -1,0 +1,175 @@
+"""Which class logs, and which way the line of a request takes: compiled here, or through the user's logger.
+
+It knows gunicorn's names of loggers and what makes the short way wrong; not how either writes.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from corral.errors import ConfigError
+from corral.report.access import AccessLog, Environ, Headers
+from corral.report.line import LineHandler
+from corral.report.logger import Logger, LogSettings
+
+SIMPLE: Final = ("gunicorn.glogging.Logger", "simple", "egg:gunicorn#simple", "corral.report.logger.Logger")
+STATSD: Final = ("gunicorn.instrument.statsd.Statsd", "statsd", "egg:gunicorn#statsd")
+GROUP: Final = "gunicorn.loggers"
+# A line doesn't depend on more of a logger than this. As they are before anybody patches them: people do.
+OURS: Final[Mapping[str, object]] = {
+    name: vars(Logger)[name] for name in ("access", "atoms", "now", "atoms_wrapper_class", "access_log_enabled")
+}
+
+
+# The class
+
+
+def load_logger_class(cfg: LogSettings) -> Any:
+    """The class that `logger_class` means; Statsd in the place of the default if there is a `statsd_host`."""
+    name = cfg.logger_class
+    if name in SIMPLE or name is Logger:
+        name = STATSD[0] if cfg.statsd_host else SIMPLE[0]
+    found = name if isinstance(name, type) else named(str(name))
+    prepare = getattr(found, "install", None)
+    if prepare is not None and prepare is not getattr(Logger, "install", None):
+        prepare()  # gunicorn's hook: once, before there is a logger
+    return found
+
+
+def named(name: str) -> Any:
+    if name in SIMPLE:
+        return Logger
+    if name in STATSD:
+        from corral.report.statsd import Statsd  # lazily: it brings socket
+
+        return Statsd
+    found = entry_point(name) if name.startswith("egg:") or "." not in name else attribute(name)
+    if not callable(found):
+        raise ConfigError(f"logger_class {name!r} is no class but {type(found).__name__}")
+    return found
+
+
+def entry_point(name: str) -> Any:
+    """`egg:DISTRIBUTION#NAME`, or NAME of any distribution that has one in the group of loggers."""
+    from importlib.metadata import entry_points  # lazily: it brings email, 2 MiB
+
+    package, _, short = name.removeprefix("egg:").rpartition("#")
+    points = {}
+    for point in entry_points(group=GROUP):
+        owner = point.dist.name if point.dist is not None else ""
+        points[f"egg:{owner}#{point.name}" if package else point.name] = point
+    wanted = f"egg:{package}#{short or 'simple'}" if package else short
+    if wanted in points:
+        return loaded(name, points[wanted].load)
+    raise ConfigError(f"logger_class {name!r} is not installed{nearest(name, ['simple', 'statsd', *points])}")
+
+
+def attribute(name: str) -> Any:
+    import importlib  # it is loaded already
+
+    path, _, attribute = name.rpartition(".")
+    module = loaded(name, lambda: importlib.import_module(path))
+    found = getattr(module, attribute, None)
+    if found is None:
+        hint = nearest(attribute, [name for name, value in vars(module).items() if isinstance(value, type)])
+        raise ConfigError(f"logger_class {name!r}: module {path!r} has no {attribute!r}{hint}")
+    return found
+
+
+def loaded(name: str, load: Any) -> Any:
+    try:
+        return load()
+    except ModuleNotFoundError as error:
+        hint = nearest(name, [*SIMPLE, *STATSD])
+        raise ConfigError(f"logger_class {name!r}: there is no module {error.name!r}{hint}") from None
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise ConfigError(f"logger_class {name!r} can't be imported: {type(error).__name__}: {text}") from error
+
+
+def nearest(name: str, candidates: list[str]) -> str:
+    import difflib  # lazily: only a typing error needs it
+
+    found = difflib.get_close_matches(name, candidates, 1, 0.6)
+    return f"; did you mean {found[0]!r}?" if found else ""
+
+
+# The line
+
+
+class LoggedAccess:
+    """AccessLog's interface over a logger: each request is told to its access(), as gunicorn would."""
+
+    __slots__ = ("log", "request_view", "response_view", "timedelta")
+
+    def __init__(self, log: Any) -> None:
+        # Lazily: with the short way nobody needs them.
+        from datetime import timedelta
+
+        from corral.gateway.views import Request, Response
+
+        self.log = log
+        self.request_view = Request
+        self.response_view = Response
+        self.timedelta = timedelta
+
+    def request(self, environ: Environ, status: str, headers: Headers, sent: int, seconds: float, now: float) -> None:
+        try:
+            self.log.access(
+                self.response_view(status, headers, sent),
+                self.request_view(environ),
+                environ,
+                self.timedelta(seconds=seconds),
+            )
+        except Exception:
+            # The answer has been sent, and a bug in somebody's logger is no reason to fail the next one.
+            self.log.exception("Error in the access log")
+
+    def flush(self) -> None:
+        """Handlers write at once."""
+
+    def reopen(self) -> None:
+        """The logger's reopen_files() has done so."""
+
+    def close(self) -> None:
+        """The logger closes its own."""
+
+
+Access = AccessLog | LoggedAccess
+
+
+def open_access(cfg: LogSettings, log: Any) -> Access | None:
+    """Who is told of each request; None: nobody."""
+    if not lines_are_ours(log):
+        return LoggedAccess(log)
+    if not log.access_log_enabled:
+        return None
+    if cfg.accesslog and writes_alone(log):
+        return AccessLog(cfg.accesslog, cfg.access_log_format)
+    return LoggedAccess(log)
+
+
+def heed(log: Any, access: Access | None) -> Access | None:
+    """Look again once the application is loaded: it may have given `gunicorn.access` a filter, or another handler."""
+    if isinstance(access, AccessLog) and not (lines_are_ours(log) and writes_alone(log)):
+        access.close()
+        return LoggedAccess(log)
+    return access
+
+
+def lines_are_ours(log: Any) -> bool:
+    """No access() but ours is to be called, nor one of the methods it calls."""
+    return all(getattr(type(log), name, None) is ours and name not in vars(log) for name, ours in OURS.items())
+
+
+def writes_alone(log: Logger) -> bool:
+    """What `gunicorn.access` is told goes to `accesslog`, as it is, and nowhere else."""
+    logger = log.access_log
+    return (
+        len(logger.handlers) == 1
+        and isinstance(logger.handlers[0], LineHandler)
+        and logger.handlers[0].plain
+        and type(log).access_fmt == Logger.access_fmt
+        and not logger.filters
+        and not logger.propagate
+        and logger.level <= 20
+    )
