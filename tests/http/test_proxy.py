@@ -205,10 +205,15 @@ def test_environ_keys(announcement: Announcement, changes: dict[str, Any]) -> No
     assert own == {key: value for key, value in {**OWN, **changes}.items() if value is not None}
 
 
+def everybody(address: str) -> bool:
+    assert address == "127.0.0.1"
+    return True
+
+
 def test_the_header_is_read_once_and_remembered() -> None:
     entered: list[Inbound] = []
     later = Inbound({"SCRIPT_NAME": ""}, Limits(), lambda _: None, own=OWN.copy())
-    first = AnnouncedInbound(later, HeaderReader("v1", True), entered.append)
+    first = AnnouncedInbound(later, entered.append, mode="v1", allows=everybody)
     data = v1(b"TCP4 192.0.2.1 198.51.100.2 56155 443") + GET
     assert first.idle
     for at in range(len(data) - 1):
@@ -224,7 +229,7 @@ def test_the_header_is_read_once_and_remembered() -> None:
 def test_a_request_may_come_with_the_header() -> None:
     entered: list[Inbound] = []
     later = Inbound({"SCRIPT_NAME": ""}, Limits(), lambda _: None, own=OWN.copy())
-    first = AnnouncedInbound(later, HeaderReader("v2", True), entered.append)
+    first = AnnouncedInbound(later, entered.append, mode="v2", allows=everybody)
     assert first.receive(v2(0x21, 0x11, IPV4) + GET + GET)
     assert entered == [later]
     assert later.next()
@@ -234,7 +239,7 @@ def test_a_request_may_come_with_the_header() -> None:
 
 def test_a_bad_request_behind_the_header_is_refused_as_the_clients() -> None:
     later = Inbound({"SCRIPT_NAME": ""}, Limits(), lambda _: None, own=OWN.copy())
-    first = AnnouncedInbound(later, HeaderReader("v2", True), lambda _: None)
+    first = AnnouncedInbound(later, lambda _: None, mode="v2", allows=everybody)
     with pytest.raises(PeerError):
         first.receive(v2(0x21, 0x11, IPV4) + b"BAD\r\n\r\n")
     assert later.own["REMOTE_ADDR"] == "192.0.2.1"

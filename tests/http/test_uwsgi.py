@@ -26,6 +26,15 @@ NGINX = {  # what its uwsgi_params say, and two fields
 }  # fmt: skip
 
 
+def everybody(address: str) -> bool:
+    assert address == "127.0.0.1"
+    return True
+
+
+def nobody(address: str) -> bool:
+    return not everybody(address)
+
+
 def strings(*pairs: tuple[str | bytes, str | bytes]) -> bytes:
     block = b""
     for pair in pairs:
@@ -43,7 +52,7 @@ def packet(*more: tuple[str | bytes, str | bytes], modifiers: bytes = b"\0\0", *
 
 def drive(chunks: list[bytes], limits: Limits | None = None) -> Any:
     """The request as a dict, a status, or ... if more is awaited."""
-    inbound = UwsgiInbound(BASE, limits or Limits(), lambda _: None, own=OWN, allowed=True)
+    inbound = UwsgiInbound(BASE, limits or Limits(), lambda _: None, own=OWN, allows=everybody)
     whole = False
     try:
         for chunk in chunks:
@@ -186,21 +195,21 @@ def test_a_body_is_bounded() -> None:
 
 
 def test_a_peer_that_is_not_allowed_is_refused_at_its_first_byte() -> None:
-    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, own=OWN, allowed=False)
+    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, own=OWN, allows=nobody)
     with pytest.raises(PeerError) as caught:
         inbound.receive(b"\0")
     assert caught.value.status == 403
 
 
 def test_a_refused_request_is_known_by_its_line() -> None:
-    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, own=OWN, allowed=True)
+    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, own=OWN, allows=everybody)
     with pytest.raises(PeerError) as caught:
         inbound.receive(packet(CONTENT_LENGTH="?"))
     assert caught.value.line[:2] == ("GET", "/%41?b=1")
 
 
 def test_a_request_without_body_is_the_last_one() -> None:
-    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, own=OWN, allowed=True)
+    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, own=OWN, allows=everybody)
     assert inbound.idle
     assert inbound.receive(packet())
     assert inbound.framing is LAST
@@ -209,12 +218,12 @@ def test_a_request_without_body_is_the_last_one() -> None:
 
 
 def test_a_streamed_body_is_whole_with_its_packet() -> None:
-    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, True, OWN, allowed=True)
+    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, True, OWN, allows=everybody)
     assert inbound.receive(packet(CONTENT_LENGTH="10") + b"hello")
     assert inbound.take() == b"hello"
     assert inbound.feed(b"world")
     assert inbound.take() == b"world"
-    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, True, OWN, allowed=True)
+    inbound = UwsgiInbound(BASE, Limits(), lambda _: None, True, OWN, allows=everybody)
     assert inbound.receive(packet(CONTENT_LENGTH="10"))
     inbound.forget_body()
     assert inbound.phase is LOST
@@ -228,7 +237,7 @@ def prepared(trust: Trust, *, local: bool, **changes: str) -> dict[str, Any]:
         if local:
             name_server(fields)
 
-    inbound = UwsgiInbound(BASE, Limits(), prepare, own=OWN, allowed=True)
+    inbound = UwsgiInbound(BASE, Limits(), prepare, own=OWN, allows=everybody)
     assert inbound.receive(packet(**changes))
     return inbound.fields
 

@@ -214,12 +214,13 @@ class AnnouncedInbound(Inbound):
 
     __slots__ = ("enter", "header", "inbound")
 
-    def __init__(self, inbound: Inbound, header: HeaderReader, enter: Callable[[Inbound], None]) -> None:
-        super().__init__(inbound.base, inbound.limits, inbound.prepare, inbound.stream)
-        self.own = inbound.own
+    def __init__(
+        self, inbound: Inbound, enter: Callable[[Inbound], None], *, mode: Mode, allows: Callable[[str], bool]
+    ) -> None:
+        super().__init__(inbound.base, inbound.limits, inbound.prepare, inbound.stream, inbound.own)
         self.inbound = inbound
-        self.header = header
         self.enter = enter
+        self.header = HeaderReader(mode, allows(inbound.own["REMOTE_ADDR"]))
 
     def receive(self, data: bytes) -> bool:
         announcement = self.header.feed(data)

@@ -33,7 +33,7 @@ TRUE: Final = frozenset(("on", "1", "true", "yes"))
 
 
 class UwsgiInbound(Inbound):
-    """`allowed`: whether the peer is one of uwsgi_allow_ips."""
+    """`allows`: whether the peer at an address is one of uwsgi_allow_ips."""
 
     __slots__ = ("allowed",)
 
@@ -45,10 +45,10 @@ class UwsgiInbound(Inbound):
         stream: bool = False,
         own: dict[str, Any] | None = None,
         *,
-        allowed: bool,
+        allows: Callable[[str], bool],
     ) -> None:
         super().__init__(base, limits, prepare, stream, own)
-        self.allowed = allowed
+        self.allowed = allows(self.own["REMOTE_ADDR"])
 
     def receive(self, data: bytes) -> bool:
         if not self.allowed:
