@@ -1,4 +1,4 @@
-"""APP, as the command line names it, to an application; and what kind of one it is.
+"""APP, or a Paste Deploy file, as the command line names it, to an application; and what kind of one it is.
 
 It knows modules and names. The user's own exceptions pass through untouched; all else is an AppLoadError of one line.
 """
@@ -6,11 +6,11 @@ It knows modules and names. The user's own exceptions pass through untouched; al
 import importlib
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import FunctionType
 from typing import Any
 
-from corral.errors import EXIT_BOOT, AppLoadError
+from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
 
 DEFAULT_NAMES = ("application", "app")
 
@@ -47,6 +47,26 @@ def load(uri: str) -> Application:
     if not callable(found):
         raise AppLoadError(f"{uri!r} is {describe(found)}, which is not callable; name an application")
     check_parameters(found, uri)
+    return Application(uri, found, interface_of(found))
+
+
+def load_paste(uri: str, global_conf: Mapping[str, str]) -> Application:
+    """A Paste Deploy URI: [config:]FILE#SECTION or egg:PACKAGE#NAME. Raises as `load` does, and ConfigError."""
+    try:
+        deploy = importlib.import_module("paste.deploy")
+    except ModuleNotFoundError as error:
+        if error.name not in ("paste", "paste.deploy"):
+            raise
+        raise ConfigError("`paste` needs PasteDeploy: pip install 'corral[paste]'") from None
+    whole = uri if ":" in uri else f"config:{uri}"
+    try:
+        found = deploy.loadapp(whole, relative_to=os.getcwd(), global_conf=dict(global_conf))
+    except LookupError as error:
+        if type(error) is not LookupError:  # a KeyError, for instance, is the application's
+            raise
+        raise AppLoadError(f"paste {uri!r}: {' '.join(str(error).split())}") from None
+    if not callable(found):
+        raise AppLoadError(f"paste {uri!r} is {describe(found)}, which is not callable; name an application")
     return Application(uri, found, interface_of(found))
 
 
