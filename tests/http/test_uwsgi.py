@@ -111,6 +111,8 @@ GOOD = [
     pytest.param(packet(("HTTP_X_A", "1"), ("HTTP_X_A", "2")), {}, {"HTTP_X_A": "1,2"}, id="a field twice"),
     pytest.param(packet(("HTTP_COOKIE", "a=1"), ("HTTP_COOKIE", "b=2")), {}, {"HTTP_COOKIE": "a=1; b=2"},
                  id="cookies twice"),
+    pytest.param(packet(SERVER_NAME="", SERVER_PORT=""), {}, {"SERVER_NAME": "listener", "SERVER_PORT": "8000"},
+                 id="an nginx that has no name: the listener's"),
     pytest.param(packet(("SERVER_NAME", "b")), {}, {"SERVER_NAME": "b"}, id="a parameter twice"),
     pytest.param(packet(("wsgi.input", "a"), ("gunicorn.socket", "a")), {},
                  {"wsgi.input": None, "gunicorn.socket": None}, id="the server's own keys"),

@@ -29,6 +29,7 @@ from corral.http.syntax import FIELD_BYTES, TARGET_BYTES, is_token, percent_deco
 
 PACKET_START: Final = 4  # bytes before the variables; their size, two bytes, bounds them at 64 KiB
 MOST_VARIABLES: Final = 1000
+MEANINGLESS_EMPTY: Final = ("CONTENT_LENGTH", "CONTENT_TYPE", "SERVER_NAME", "SERVER_PORT")
 TRUE: Final = frozenset(("on", "1", "true", "yes"))
 
 
@@ -90,7 +91,7 @@ class UwsgiInbound(Inbound):
             raise
         # What the proxy says of itself outranks what `prepare` concludes from its client's fields.
         for key in ("SERVER_NAME", "SERVER_PORT"):
-            if variables.get(key):
+            if key in variables:
                 self.fields[key] = variables[key]
         if is_https(variables):
             self.fields["wsgi.url_scheme"] = "https"
@@ -107,8 +108,9 @@ def read_variables(block: bytes) -> dict[str, str]:
         if count > MOST_VARIABLES:
             raise PeerError(400, f"more than {MOST_VARIABLES} uwsgi variables")
         set_variable(name.decode("latin-1"), value, variables)
-    for key in ("CONTENT_LENGTH", "CONTENT_TYPE"):
-        variables.pop("HTTP_" + key, None)  # nginx sends these fields twice
+    variables.pop("HTTP_CONTENT_LENGTH", None)  # nginx sends these fields twice
+    variables.pop("HTTP_CONTENT_TYPE", None)
+    for key in MEANINGLESS_EMPTY:
         if variables.get(key) == "":
             del variables[key]
     return variables
@@ -179,7 +181,7 @@ def read_framing(variables: dict[str, str], limits: Limits) -> Framing:
     coding = variables.pop("HTTP_TRANSFER_ENCODING", None)
     if "CONTENT_LENGTH" not in variables:
         if coding is not None:
-            raise PeerError(400, "a body of unknown length: uwsgi has no chunks (is uwsgi_request_buffering off?)")
+            raise PeerError(400, "a body of unknown length: uwsgi has no chunks")
         return LAST
     length = read_content_length(variables["CONTENT_LENGTH"], limits)
     return Framing(length, keep_alive=False) if length else LAST
