@@ -5,8 +5,9 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 
 from corral import __version__
+from corral.config.hooks import NO_HOOK, Dotted, readable
 from corral.config.load import Loaded, Mistakes, command_of, gather, load_config, make_parser
-from corral.config.settings import NOT_YET, Config, rows
+from corral.config.settings import Config, rows
 from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
 
 EPILOG = """
@@ -18,12 +19,14 @@ commands:
 INTRODUCTION = """\
 # Settings
 
-Sources, each over the one before: defaults, the configuration file, `GUNICORN_CMD_ARGS`, `CORRAL_CMD_ARGS`, a variable
-`CORRAL_` + the setting's name in capitals, the command line. `corral config` prints every value and where it came from.
-Seconds may have fractions; 0 is no limit.
+Sources, each over the one before: defaults, an application that configures itself, the configuration file,
+`GUNICORN_CMD_ARGS`, `CORRAL_CMD_ARGS`, a variable `CORRAL_` + the setting's name in capitals, the command line.
+`corral config` prints every value and where it came from. Seconds may have fractions; 0 is no limit.
 
 This page is printed by `corral config --markdown`.
 """
+WIDTH = max(map(len, rows()))
+OCTAL = ("umask", "control_socket_mode")
 NO_APP = "no application was named; write for instance: corral myproject.wsgi:application"
 
 
@@ -68,6 +71,8 @@ def serve(arguments: list[str]) -> int:
         return loaded
 
     loaded = load_again()
+    if loaded.config.check_config or loaded.config.print_config:  # by another source than a flag
+        return (check if loaded.config.check_config else print_config)(arguments)
     from corral.server import serve as run_server  # lazily: the other commands need none of it
 
     return run_server(loaded, load_again=load_again)
@@ -90,13 +95,13 @@ def print_config(arguments: list[str]) -> int:
     loaded = load_config(arguments, os.environ, working_directory())
     for name in rows():
         value = getattr(loaded.config, name)
-        print(f"{name:25} = {shown(name, value)}  # {loaded.origins.get(name, 'default')}")
+        print(f"{name:{WIDTH}} = {shown(name, value)}  # {loaded.origins.get(name, 'default')}")
     warn(loaded.warnings)
     return 0
 
 
 def shown(name: str, value: object) -> str:
-    return f"0o{value:o}" if name == "umask" else repr(value)
+    return f"0o{value:o}" if name in OCTAL else readable(value)
 
 
 def warn(warnings: Sequence[str]) -> None:
@@ -120,13 +125,13 @@ def markdown() -> str:
             out.append(f"## {section}\n")
         flags = ", ".join(f"`{flag}`" for flag in meta["flags"]) or "no flag"
         variable = f", or what the variable `{meta['env']}` says" if meta["env"] else ""
-        facts = f"{flags}; `CORRAL_{name.upper()}`; default `{shown(name, row.default)}`{variable}"
+        start = (
+            f"called with `{meta['metavar']}`" if row.default is NO_HOOK else f"default `{shown(name, row.default)}`"
+        )
+        facts = f"{flags}; `CORRAL_{name.upper()}`; {start}{variable}"
         out.append(f"### {name}\n\n{facts}\n\n{meta['help']}\n")
-    lacking = ", ".join(f"`{name}`" for name in sorted(NOT_YET))
-    out.append("## Not yet\n")
-    out.append(
-        f"What gunicorn has and this version hasn't; it says so where one would make a difference.\n\n{lacking}\n"
-    )
+        if meta["effect"]:
+            out.append(f"No effect: {meta['effect']}.\n")
     return "\n".join(out)
 
 
@@ -135,18 +140,38 @@ def markdown() -> str:
 
 def check(arguments: list[str]) -> int:
     """Everything that can be known without serving, all of it at once."""
-    loaded = gather(arguments, os.environ, working_directory())
+    cwd = working_directory()
+    loaded = gather(arguments, os.environ, cwd)
     config = loaded.config
-    problems = [*loaded.problems, *probe(config)]
-    if not config.wsgi_app:
+    problems = [*loaded.problems, *probe(config), *contradictions(config, os.path.join(cwd, config.chdir or ""))]
+    if not config.wsgi_app and not config.paste:
         problems.append(ConfigError(NO_APP))
     for problem in problems:
         tell(problem)
     warn([*loaded.warnings, *suspicions(config)])
-    code = check_app(config) if config.wsgi_app else 0
-    if problems:
-        return problems[0].exit_code
-    return code
+    enter(config)
+    for problem in unfound_hooks(config):
+        tell(problem)
+        problems.append(problem)
+    code = check_app(config) if config.wsgi_app or config.paste else 0
+    return problems[0].exit_code if problems else code
+
+
+def contradictions(config: Config, directory: str) -> Iterator[ConfigError]:
+    """What can't be, by itself or on this machine."""
+    from corral.config.conflicts import conflicts_of
+    from corral.config.machine import lacking
+
+    yield from (ConfigError(conflict.sentence) for conflict in conflicts_of(config) if conflict.fatal)
+    yield from map(ConfigError, lacking(config, directory))
+
+
+def suspicions(config: Config) -> list[str]:
+    """What can be, and is hardly meant."""
+    from corral.config.conflicts import conflicts_of
+    from corral.config.machine import scarce
+
+    return [*(conflict.sentence for conflict in conflicts_of(config) if not conflict.fatal), *scarce(config)]
 
 
 def probe(config: Config) -> Iterator[ConfigError]:
@@ -170,20 +195,36 @@ def probe(config: Config) -> Iterator[ConfigError]:
             yield error
 
 
-def check_app(config: Config) -> int:
-    """Load the application as a worker would, and say what it is or why there is none."""
-    from corral import app
+def enter(config: Config) -> None:
+    """Go where a worker would be, with its environment and its path."""
     from corral.server import Overlay, extend_path
 
-    uri = str(config.wsgi_app)
     Overlay().apply(config.raw_env)
     if config.chdir and os.path.isdir(config.chdir):
         os.chdir(config.chdir)
     extend_path(config)
+
+
+def unfound_hooks(config: Config) -> Iterator[ConfigError]:
+    """Of the hooks that are set by name."""
+    for name in rows():
+        value = getattr(config, name)
+        if isinstance(value, Dotted):
+            try:
+                value.resolve()
+            except ConfigError as error:
+                yield ConfigError(f"{name}: {error}")
+
+
+def check_app(config: Config) -> int:
+    """Load the application as a worker would, and say what it is or why there is none."""
+    from corral import app
+
+    uri = str(config.paste or config.wsgi_app)
     try:
-        found = app.load(uri)
+        found = app.load_paste(uri, config.paste_global_conf) if config.paste else app.load(uri)
         app.check_served(found)
-    except AppLoadError as error:
+    except (AppLoadError, ConfigError) as error:
         print(f"corral: error: {error}", file=sys.stderr)
         return error.exit_code
     except (Exception, SystemExit):
@@ -194,20 +235,6 @@ def check_app(config: Config) -> int:
         return EXIT_BOOT
     print(f"{found.uri}: a {found.interface.upper()} application")
     return 0
-
-
-def suspicions(config: Config) -> list[str]:
-    found = []
-    if config.timeout and config.graceful_timeout > config.timeout:
-        found.append("graceful_timeout is longer than timeout: a request is killed at timeout, draining or not")
-    try:
-        with open("/proc/sys/net/core/somaxconn") as file:
-            most = int(file.read())
-        if config.backlog > most:
-            found.append(f"backlog {config.backlog} is cut to {most} by net.core.somaxconn")
-    except (OSError, ValueError):
-        pass  # not Linux
-    return found
 
 
 COMMANDS: dict[str, Callable[[list[str]], int]] = {

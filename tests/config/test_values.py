@@ -3,7 +3,7 @@
 import pytest
 
 from corral.config import values
-from corral.config.settings import worker_class
+from corral.config.classes import LOGGER, logger_class, worker_class
 from corral.config.values import BadValue
 
 
@@ -45,6 +45,23 @@ from corral.config.values import BadValue
         pytest.param(values.owner, "33", 33, id="a user's number as text"),
         pytest.param(values.owner, 0, 0, id="root"),
         pytest.param(values.owner, None, None, id="no user"),
+        pytest.param(values.count, True, 1, id="a bool for a number, as gunicorn has it"),
+        pytest.param(values.seconds, False, 0.0, id="a bool for seconds"),
+        pytest.param(values.proxy_mode, True, "auto", id="PROXY as a bool"),
+        pytest.param(values.proxy_mode, False, "off", id="no PROXY as a bool"),
+        pytest.param(values.proxy_mode, "true", "auto", id="PROXY as a bool's text"),
+        pytest.param(values.proxy_mode, "0", "off", id="no PROXY as text"),
+        pytest.param(values.metrics_address, "[::1]:8125", ("::1", 8125), id="an IPv6 address for metrics"),
+        pytest.param(values.metrics_address, "unix:///run/statsd", "/run/statsd", id="a socket for metrics"),
+        pytest.param(values.metrics_address, "", None, id="no metrics"),
+        pytest.param(values.table, '{"a": [1]}', {"a": [1]}, id="a table as text"),
+        pytest.param(worker_class, "gunicorn.workers.gthread.ThreadWorker", "gthread", id="threads by their class"),
+        pytest.param(worker_class, "egg:dist#name", "egg:dist#name", id="an entry point of somebody's"),
+        pytest.param(worker_class, "uvicorn.workers.UvicornWorker", "uvicorn.workers.UvicornWorker", id="another's"),
+        pytest.param(worker_class, dict, dict, id="a class"),
+        pytest.param(logger_class, "gunicorn.glogging.Logger", LOGGER, id="gunicorn's logger"),
+        pytest.param(logger_class, None, LOGGER, id="no logger"),
+        pytest.param(logger_class, "mine.Logger", "mine.Logger", id="somebody's logger"),
         pytest.param(worker_class, "sync", "sync", id="the worker class"),
         pytest.param(worker_class, "egg:gunicorn#sync", "sync", id="the worker class by its entry point"),
         pytest.param(
@@ -55,7 +72,7 @@ from corral.config.values import BadValue
 def test_what_is_accepted(accept, value, wanted):
     found = accept(value)
     assert found == wanted
-    assert type(found) is type(wanted) or isinstance(found, dict)
+    assert isinstance(found, type(wanted))
 
 
 @pytest.mark.parametrize(
@@ -66,7 +83,6 @@ def test_what_is_accepted(accept, value, wanted):
         pytest.param(values.flag, 1, "must be true or false", id="a number for a flag"),
         pytest.param(values.count, "two", "must be a whole number", id="a word for a number"),
         pytest.param(values.count, 1.5, "must be a whole number, not float", id="a fraction for a number"),
-        pytest.param(values.count, True, "must be a whole number, not bool", id="a bool for a number"),
         pytest.param(values.count, "-1", "must not be negative", id="a negative number"),
         pytest.param(values.count, "²", "must be a whole number", id="a digit that is no number"),
         pytest.param(values.at_least(1), 0, "must be at least 1", id="too few"),
@@ -74,7 +90,6 @@ def test_what_is_accepted(accept, value, wanted):
         pytest.param(values.seconds, "inf", "must be a number of seconds from 0", id="endless seconds"),
         pytest.param(values.seconds, float("nan"), "must be a number of seconds from 0", id="no number"),
         pytest.param(values.seconds, -0.5, "must be a number of seconds from 0", id="negative seconds"),
-        pytest.param(values.seconds, True, "must be a number of seconds, not bool", id="a bool for seconds"),
         pytest.param(values.seconds, None, "must be a number of seconds, not NoneType", id="none for seconds"),
         pytest.param(values.mask, "089", "must be an octal number such as 022", id="a mask with an 8"),
         pytest.param(values.mask, "", "must be an octal number such as 022", id="an empty mask"),
@@ -94,13 +109,22 @@ def test_what_is_accepted(accept, value, wanted):
         pytest.param(values.choice("a", "b"), "c", "must be one of a, b", id="no choice"),
         pytest.param(values.owner, 1.5, "must be a string, not float", id="a fraction of a user"),
         pytest.param(values.owner, -1, "must not be negative", id="a negative user"),
-        pytest.param(worker_class, "gthread", "not supported yet; this version has sync", id="threads"),
         pytest.param(worker_class, "gevent", "not supported yet; this version has sync", id="greenlets"),
         pytest.param(
-            worker_class, "uvicorn.workers.UvicornWorker", "not supported yet; this version has sync", id="another's"
+            worker_class, "gunicorn.workers.gtornado.TornadoWorker", "not supported yet; this version has sync",
+            id="tornado by its dotted name",
         ),
-        pytest.param(worker_class, dict, "not supported yet; this version has sync", id="a class"),
-        pytest.param(worker_class, "snyc", "must be sync, the only one of this version", id="a misspelt class"),
+        pytest.param(
+            worker_class, "egg:gunicorn#asgi", "not supported yet; this version has sync", id="ASGI by its entry point"
+        ),
+        pytest.param(worker_class, 3, "must be a string, not int", id="a number for a class"),
+        pytest.param(values.between(0, 2), 3, "must be from 0 to 2", id="too many"),
+        pytest.param(values.names_of("h1", "h2"), "h1,h3", "must be one of h1, h2", id="HTTP/3"),
+        pytest.param(values.proxy_mode, "v3", "must be one of off, v1, v2, auto", id="no version of PROXY"),
+        pytest.param(values.metrics_address, "h", "must be HOST:PORT or unix://PATH", id="no port for metrics"),
+        pytest.param(values.metrics_address, "h:x", "must be HOST:PORT or unix://PATH", id="a word for a port"),
+        pytest.param(values.table, "[1]", "must be a dict with strings as keys", id="a list for a table"),
+        pytest.param(values.table, {1: 2}, "must be a dict with strings as keys", id="a number as key"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said_in_words_that_follow_the_settings_name(accept, value, reason):
@@ -110,4 +134,13 @@ def test_what_is_wrong_is_said_in_words_that_follow_the_settings_name(accept, va
 
 
 def test_headers_can_be_hashed_as_a_frozen_config_must():
-    assert hash(values.headers({"a": "b"})) == hash(values.Headers({"A": "b"}))
+    assert hash(values.headers({"a": "b"})) == hash(values.Fixed({"A": "b"}))
+
+
+def test_names_equal_the_list_that_gunicorn_has_there():
+    names = values.names("a,b")
+    assert names == ["a", "b"]
+    assert names == ("a", "b")
+    assert names != ["b", "a"]
+    assert values.networks("*") in ("*", ["*"])
+    assert hash(names) == hash(("a", "b"))

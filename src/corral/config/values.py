@@ -33,9 +33,9 @@ def flag(value: object) -> bool:
 
 
 def count(value: object) -> int:
-    """A whole number from 0; "0x10" and "0b10" as well."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        number = value
+    """A whole number from 0; "0x10" and "0b10" as well, and bools, which gunicorn takes for the ints they are."""
+    if isinstance(value, int):
+        number = int(value)
     elif isinstance(value, str):
         try:
             number = int(value, 0) if not value.strip().isdigit() else int(value)
@@ -59,7 +59,7 @@ def at_least(least: int) -> Callable[[object], int]:
 
 
 def seconds(value: object) -> float:
-    if not isinstance(value, int | float | str) or isinstance(value, bool):
+    if not isinstance(value, int | float | str):
         raise BadValue(f"must be a number of seconds, not {type(value).__name__}")
     try:
         number = float(value)
@@ -86,27 +86,41 @@ def mask(value: object) -> int:
     return number
 
 
-def names(value: object) -> tuple[str, ...]:
+class Names(tuple[str, ...]):
+    """Strings that can't be changed, for they stand in a frozen Config, and that equal the list which gunicorn has
+    there: workers made for it ask, for instance, whether forwarded_allow_ips == ["*"]."""
+
+    __slots__ = ()
+    __hash__ = tuple.__hash__
+
+    def __eq__(self, other: object) -> bool:
+        return tuple.__eq__(self, tuple(other) if isinstance(other, list) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+
+def names(value: object) -> Names:
     """A list of strings, or one string with commas."""
     if value is None:
-        return ()
+        return Names()
     if isinstance(value, str):
         parts: Iterable[Any] = value.split(",")
     elif isinstance(value, list | tuple | set | frozenset):
         parts = value
     else:
         raise BadValue(f"must be a list of strings, not {type(value).__name__}")
-    return tuple(stripped for part in parts if (stripped := text(part)))
+    return Names(stripped for part in parts if (stripped := text(part)))
 
 
-def addresses(value: object) -> tuple[str, ...]:
+def addresses(value: object) -> Names:
     found = names(value)
     if not found:
         raise BadValue("must name at least one address")
     return found
 
 
-def networks(value: object) -> tuple[str, ...]:
+def networks(value: object) -> Names:
     """Addresses, and networks as ADDRESS/BITS, or "*"; they stay text."""
     found = names(value)
     for name in found:
@@ -126,20 +140,28 @@ def is_dotted_quad(name: str) -> bool:
     return len(parts) == 4 and all(part.isdecimal() and part == str(int(part)) and int(part) < 256 for part in parts)
 
 
-def capitals(value: object) -> tuple[str, ...]:
-    return tuple(name.upper() for name in names(value))
+def capitals(value: object) -> Names:
+    return Names(name.upper() for name in names(value))
 
 
-def lines(value: object) -> tuple[str, ...]:
+def names_of(*choices: str) -> Callable[[object], Names]:
+    """Some of a few words."""
+    word = choice(*choices)
+    return lambda value: Names(map(word, names(value)))
+
+
+def lines(value: object) -> Names:
     """A list of strings that may have commas of their own; a lone string is a list of one."""
+    if value is None:
+        return Names()
     if isinstance(value, str):
         value = [value] if value.strip() else []
     if not isinstance(value, list | tuple):
         raise BadValue(f"must be a list of strings, not {type(value).__name__}")
-    return tuple(text(part) for part in value)
+    return Names(text(part) for part in value)
 
 
-def pairs(value: object) -> tuple[str, ...]:
+def pairs(value: object) -> Names:
     found = lines(value)
     for pair in found:
         if not pair.partition("=")[1] or pair[0] == "=":
@@ -147,17 +169,35 @@ def pairs(value: object) -> tuple[str, ...]:
     return found
 
 
-class Headers(dict[str, str]):
-    """Header names in capitals, and values. Hashable, and never changed: it stands in a frozen Config."""
+class Fixed(dict[str, Any]):
+    """A dict that is never changed: it stands in a frozen Config, which is hashable. Equal ones have equal names."""
 
     def __hash__(self) -> int:  # type: ignore[override]
-        return hash(frozenset(self.items()))
+        return hash(frozenset(self))
 
 
-def headers(value: object) -> Headers:
-    if not isinstance(value, dict) or not all(isinstance(item, str) for pair in value.items() for item in pair):
+def table(value: object) -> Fixed:
+    """A dict with strings as keys; as text, a JSON object."""
+    if value is None:
+        return Fixed()
+    if isinstance(value, str):
+        import json  # lazily: most tables stand in a Python file
+
+        try:
+            value = json.loads(value or "{}")
+        except ValueError as error:
+            raise BadValue(f"must be a JSON object: {error}") from None
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise BadValue("must be a dict with strings as keys")
+    return Fixed(value)
+
+
+def headers(value: object) -> Fixed:
+    """Header names in capitals, and values."""
+    found = table(value)
+    if not all(isinstance(wanted, str) for wanted in found.values()):
         raise BadValue("must be a dict of header names and values")
-    return Headers((name.upper(), wanted) for name, wanted in value.items())
+    return Fixed((name.upper(), wanted) for name, wanted in found.items())
 
 
 def choice(*choices: str, also: Mapping[str, str] | None = None) -> Callable[[object], str]:
@@ -181,3 +221,41 @@ def owner(value: object) -> str | int | None:
         return count(value)
     name = text(value)
     return int(name) if name.isdecimal() else name or None
+
+
+def between(least: int, most: int) -> Callable[[object], int]:
+    def accept(value: object) -> int:
+        number = count(value)
+        if not least <= number <= most:
+            raise BadValue(f"must be from {least} to {most}")
+        return number
+
+    return accept
+
+
+def proxy_mode(value: object) -> str:
+    """Versions of the PROXY protocol. Its first form was a bool: true is any version."""
+    modes = choice("off", "v1", "v2", "auto", also=dict.fromkeys(("true", "1", "yes", "on"), "auto"))
+    if value is None or value is False or (isinstance(value, str) and value.strip().lower() in ("false", "0", "no")):
+        return "off"
+    return "auto" if value is True else modes(value)
+
+
+def metrics_address(value: object) -> tuple[str, int] | str | None:
+    """HOST:PORT as a pair, which gunicorn's configuration has too; unix://PATH as its path."""
+    if isinstance(value, tuple) and len(value) == 2:
+        value = f"{value[0]}:{value[1]}"
+    name = optional_text(value)
+    if name is None or name.startswith("/"):
+        return name
+    if name.startswith("unix:"):
+        return name.removeprefix("unix:").removeprefix("//")
+    host, colon, port = name.rpartition(":")
+    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+        raise BadValue("must be HOST:PORT or unix://PATH")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def some_text(value: object) -> str:
+    """Text that may be empty."""
+    return optional_text(value) or ""
