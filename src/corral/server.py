@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from corral import __version__
 from corral import app as application
@@ -29,6 +29,9 @@ from corral.shared.process import Pidfile
 from corral.shared.scoreboard import Row, Scoreboard
 from corral.shared.wakeup import Wakeup
 from corral.worker.life import run_worker
+
+if TYPE_CHECKING:
+    from corral.net.tls import ContextFactory
 
 SLOTS = 1024
 # A predecessor that is still stopping frees its port in a moment; gunicorn waits as long for it.
@@ -75,6 +78,7 @@ class Holding:
     config: Config
     log: Log
     listeners: list[Listener]
+    tls: "ContextFactory | None" = None
 
 
 class Server:
@@ -117,7 +121,8 @@ class Server:
             pidfile.create()
             cleanup.callback(pidfile.remove)
         cleanup.callback(self.stop_listening)
-        self.holdings[1] = Holding(config, log, self.listen(config, log))
+        tls = prepare_tls(config)
+        self.holdings[1] = Holding(config, log, self.listen(config, log), tls)
         self.say_where(self.holdings[1])
         log.info("Using worker: %s", config.worker_class)
         edition = self.edition(1)
@@ -138,6 +143,8 @@ class Server:
 
     def say_where(self, holding: Holding) -> None:
         labels = ",".join(listener.label for listener in holding.listeners)
+        if holding.tls is not None:
+            labels = labels.replace("http://", "https://")
         holding.log.info("Listening at: %s (%d)", labels, os.getpid())
 
     def reopen_logs(self) -> None:
@@ -239,7 +246,7 @@ class Server:
         config, previous = loaded.config, self.holdings[max(self.holdings)]
         same_log = all(getattr(config, name) == getattr(previous.config, name) for name in LOG_SETTINGS)
         log = previous.log if same_log else self.open_logs(config)
-        holding = self.holdings[generation] = Holding(config, log, [])
+        holding = self.holdings[generation] = Holding(config, log, [], prepare_tls(config))
         self.config, self.log = config, log
         process.resolve_owner(config.user, config.group)
         log.reopen_files()
@@ -321,6 +328,7 @@ class Server:
             wake_arbiter=self.wakeup.wake,
             load=load,
             age=age,
+            tls=holding.tls,
         )
 
     # the end
@@ -364,6 +372,15 @@ def extend_path(config: Config) -> None:
     wanted = [os.getcwd(), *(os.path.abspath(path) for path in (config.pythonpath or "").split(",") if path)]
     for path in wanted:
         add_to_path(path)
+
+
+def prepare_tls(config: Config) -> "ContextFactory | None":
+    """What makes the context of a generation's workers. Raises ConfigError: never is the clear a way out."""
+    if not config.is_ssl:
+        return None
+    from corral.net.tls import prepare_context  # lazily: only who has certificates pays for ssl
+
+    return prepare_context(config)
 
 
 def name_of(config: Config) -> str:

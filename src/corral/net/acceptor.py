@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from corral.net.connection import Connection
+from corral.net.handshake import Handshaking
 from corral.net.listener import Listener
 from corral.net.reactor import EXCLUSIVE, NEVER, READ, SECOND, monotonic
 from corral.net.service import Origin
@@ -64,7 +65,9 @@ class Acceptor:
             return True  # that client has left already, or a firewall said no: the next one is another story
         os.set_blocking(fd, False)
         connection = Connection(fd, peer, self.origin)
-        if self.patience:
+        if self.origin.seal is not None:
+            Handshaking(connection, self.origin.seal(fd)).begin()
+        elif self.patience:
             self.patience -= 1
             connection.register()
         else:

@@ -8,20 +8,24 @@ until a client has heard why it was refused.
 import errno
 import io
 import os
+from collections.abc import Callable
 from io import BytesIO
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from corral.errors import PeerError
 from corral.gateway.body import StreamedInput
 from corral.gateway.exchange import Exchange, over
 from corral.gateway.wsgi import Environ, FileWrapper, run, strip_script_name
-from corral.http.head import PLAIN
+from corral.http.head import PLAIN, RequestLine
 from corral.http.inbound import Inbound, Phase
 from corral.http.response import error_response
 from corral.net.descriptor import PeerSocket, half_close, send_last, wait_for
-from corral.net.outbound import IN_MEMORY, Outbound, Region, open_spool
+from corral.net.outbound import IN_MEMORY, Outbound, Region, open_spool, sendfile
 from corral.net.reactor import NEVER, READ, SECOND, WRITE, monotonic
 from corral.net.service import Origin
+
+if TYPE_CHECKING:
+    from corral.net.tls import TlsStream
 
 READ_SIZE: Final = 65536
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -37,10 +41,18 @@ class PeerGone(ConnectionError):
 
 
 class Connection:
-    __slots__ = ("began", "due", "fd", "inbound", "origin", "outbound", "reading", "registered", "service", "spool")
+    __slots__ = (
+        "began", "due", "fd", "inbound", "origin", "outbound", "read", "reading", "registered", "service", "spool",
+        "stream", "write",
+    )  # fmt: skip
+    read: Callable[[int, int], bytes]
+    write: Callable[[int, bytes | memoryview], int]
 
     def __init__(self, fd: int, peer: Any, origin: Origin) -> None:
         self.fd = fd
+        self.read = read
+        self.write = write
+        self.stream: TlsStream | None = None
         self.service = service = origin.service
         self.origin = origin
         prepare = origin.prepare_trusted
@@ -63,7 +75,7 @@ class Connection:
 
     def ready(self, _: int) -> None:
         try:
-            data = read(self.fd, READ_SIZE)
+            data = self.read(self.fd, READ_SIZE)
         except BlockingIOError:
             if not self.registered:
                 self.register()
@@ -92,6 +104,13 @@ class Connection:
     def register(self) -> None:
         self.service.reactor.add(self.fd, self)
         self.registered = True
+
+    def secure(self, stream: "TlsStream") -> None:
+        """A handshake is over: what is read and written from now on is sealed."""
+        self.stream = stream
+        self.read = stream.read
+        self.write = stream.write
+        self.inbound.own["gunicorn.socket"] = stream.peer_socket()
 
     # -- a request that is whole
 
@@ -293,7 +312,7 @@ class Connection:
     def read_waiting(self, due: int) -> bytes:
         while True:
             try:
-                return read(self.fd, READ_SIZE)
+                return self.read(self.fd, READ_SIZE)
             except BlockingIOError:
                 if not wait_for(self.fd, READ, due):
                     raise PeerError(408, "the body came too slowly") from None
@@ -309,14 +328,21 @@ class Connection:
             self.queue(outbound, data)
             return
         try:
-            sent = send_last(self.fd, self.origin.family, data) if last else write(self.fd, data)
+            if last and self.stream is None:
+                sent = send_last(self.fd, self.origin.family, data)
+            else:
+                sent = self.write(self.fd, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:
             raise PeerGone(str(error)) from error
         if sent != len(data):
-            self.outbound = outbound = Outbound()
+            self.outbound = outbound = self.new_outbound()
             outbound.append(memoryview(data)[sent:])
+
+    def new_outbound(self) -> Outbound:
+        stream = self.stream
+        return Outbound() if stream is None else Outbound(stream.write, stream.sendfile)
 
     def queue(self, outbound: Outbound, data: bytes | memoryview) -> None:
         try:
@@ -352,7 +378,7 @@ class Connection:
         region = Region(source.fileno(), source.tell(), count)
         try:
             if self.outbound is None:
-                region.send(self.fd)
+                region.send(self.fd, sendfile=sendfile if self.stream is None else self.stream.sendfile)
         except BlockingIOError:
             pass
         except OSError as error:
@@ -365,7 +391,7 @@ class Connection:
             except OSError:
                 return count - region.count + self.send_blocks(source, region)
             if self.outbound is None:
-                self.outbound = Outbound()
+                self.outbound = self.new_outbound()
             self.outbound.append_file(region)
         return count
 
@@ -383,19 +409,11 @@ class Connection:
     def refuse(self, error: PeerError, exchange: Exchange | None = None) -> None:
         """Say what was wrong, and go. Only a request whose body is streamed has an `exchange` then: all others have not
         reached the application."""
-        service, inbound = self.service, self.inbound
-        environ = {key: value for key, value in (inbound.base | inbound.own).items() if value != ""}
-        line = error.line if inbound.phase is Phase.HEAD else inbound.line
-        if line is not None:
-            method, target, path, query, version, _ = line
-            environ.update(
-                REQUEST_METHOD=method, RAW_URI=target, PATH_INFO=path, QUERY_STRING=query, SERVER_PROTOCOL=version
-            )
-        service.refused(environ, error)
+        line = self.report(error)
         if exchange is not None and exchange.head_sent:
             self.leave_or_flush(False)  # the application has said something else already
             return
-        heads = service.heads
+        heads = self.service.heads
         body = line is None or line[0] != "HEAD"
         try:
             self.transmit(error_response(error.status, error.detail, heads.date, heads.server, body=body))
@@ -407,6 +425,19 @@ class Connection:
         else:
             self.linger()
 
+    def report(self, error: PeerError) -> RequestLine | None:
+        """Tell the service who was refused; the line of the request, if it was read."""
+        inbound = self.inbound
+        environ = {key: value for key, value in (inbound.base | inbound.own).items() if value != ""}
+        line = error.line if inbound.phase is Phase.HEAD else inbound.line
+        if line is not None:
+            method, target, path, query, version, _ = line
+            environ.update(
+                REQUEST_METHOD=method, RAW_URI=target, PATH_INFO=path, QUERY_STRING=query, SERVER_PROTOCOL=version
+            )
+        self.service.refused(environ, error)
+        return line
+
     def expire(self, now: int) -> None:
         if self.reading is None or (self.reading is Phase.HEAD and self.inbound.idle):
             self.close()  # silent since it came, or since its last response
@@ -417,7 +448,10 @@ class Connection:
     def linger(self) -> None:
         """Half-close, then read on for a moment: a reset would throw away what the client hasn't read."""
         try:
-            half_close(self.fd)
+            if self.stream is None:
+                half_close(self.fd)
+            else:
+                self.stream.half_close()
         except OSError:
             self.close()
             return
@@ -431,6 +465,8 @@ class Connection:
             return
         if self.registered:
             self.service.reactor.remove(fd)
+        if self.stream is not None:
+            self.stream.say_goodbye()
         os.close(fd)
         self.inbound.own["gunicorn.socket"].part()
         self.service.connections -= 1
@@ -506,7 +542,7 @@ class Lingering:
 
     def ready(self, _: int) -> None:
         try:
-            data = read(self.connection.fd, READ_SIZE)
+            data = read(self.connection.fd, READ_SIZE)  # sealed or not
         except BlockingIOError:
             return
         except OSError:

@@ -6,10 +6,13 @@ up, and what it yields is never piled up in memory.
 
 import os
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 IN_MEMORY: Final = 1 << 20
 TURN: Final = 4 << 20  # what one reader gets before the others have their turn, however fast it reads
+write = os.write
+sendfile = os.sendfile
 
 
 def open_spool() -> int:
@@ -38,10 +41,10 @@ class Region:
         self.offset = offset
         self.count = count
 
-    def send(self, to: int, most: int = TURN) -> None:
+    def send(self, to: int, most: int = TURN, sendfile: Callable[[int, int, int, int], int] = sendfile) -> None:
         """Send `most` bytes, or as many as `to` takes. Raises OSError, also if the file has shrunk."""
         while self.count and most > 0:
-            sent = os.sendfile(to, self.fd, self.offset, min(self.count, most))
+            sent = sendfile(to, self.fd, self.offset, min(self.count, most))
             if sent == 0:
                 raise OSError("the file became shorter while it was sent")
             self.offset += sent
@@ -50,11 +53,20 @@ class Region:
 
 
 class Outbound:
-    """A queue for one connection. `gone` counts bytes that left, for the deadline's minimum rate."""
+    """A queue for one connection. `gone` counts bytes that left, for the deadline's minimum rate.
 
-    __slots__ = ("gone", "in_memory", "items", "spool")
+    Under TLS `write` and `sendfile` are the stream's. What they refused is what they are given first the next time.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("gone", "in_memory", "items", "sendfile", "spool", "write")
+
+    def __init__(
+        self,
+        write: Callable[[int, memoryview], int] = write,
+        sendfile: Callable[[int, int, int, int], int] = sendfile,
+    ) -> None:
+        self.write = write
+        self.sendfile = sendfile
         self.items: deque[memoryview | Region] = deque()
         self.in_memory = 0
         self.gone = 0
@@ -90,14 +102,14 @@ class Outbound:
                 if isinstance(item, Region):
                     before = item.count
                     try:
-                        item.send(to, end - self.gone)
+                        item.send(to, end - self.gone, self.sendfile)
                     finally:
                         self.gone += before - item.count
                     if item.count:
                         continue
                     self.drop(item)
                 else:
-                    sent = os.write(to, item[: end - self.gone])
+                    sent = self.write(to, item[: end - self.gone])
                     self.gone += sent
                     self.in_memory -= sent
                     if sent < len(item):

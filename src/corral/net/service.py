@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
@@ -10,6 +10,9 @@ from corral.gateway.wsgi import App, Environ
 from corral.http.head import Limits
 from corral.http.response import Heads
 from corral.net.reactor import Reactor
+
+if TYPE_CHECKING:
+    from corral.net.tls import TlsStream
 
 
 class Timeouts(NamedTuple):
@@ -56,3 +59,4 @@ class Origin(NamedTuple):
     prepare_trusted: Callable[[Environ], None]
     local: bool  # a unix socket: its peers are on this machine, and are trusted
     family: int = socket.AF_INET
+    seal: "Callable[[int], TlsStream] | None" = None  # the listener speaks TLS

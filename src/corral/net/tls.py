@@ -231,6 +231,11 @@ class TlsStream:
             self.taken = 0
         return sent
 
+    def sendfile(self, to: int, fd: int, offset: int, count: int) -> int:
+        """As os.sendfile; the kernel can't seal, so the file is read."""
+        data = os.pread(fd, min(count, PIECE), offset)
+        return self.write(to, data) if data else 0
+
     def flush(self) -> bool:
         """Send what is sealed; True if nothing is left. Raises OSError."""
         sealed = self.sealed
@@ -244,6 +249,9 @@ class TlsStream:
                 raise ConnectionError("the client renews its keys and doesn't read") from None
         self.sealed = sealed
         return not sealed
+
+    def peer_socket(self) -> PeerSocket:
+        return TlsPeerSocket(self.fd, self.tls)
 
     # -- ends
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from corral.app import Application, check_served
-from corral.errors import EXIT_BOOT, AppLoadError
+from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
 from corral.shared.scoreboard import Cell, Interface, State
 from corral.worker import sync
 from corral.worker.orders import Quit, watch
@@ -31,8 +31,12 @@ def run_worker(*, load: Callable[[], Application], **parts: Any) -> int:
 def boot(worker: Worker, load: Callable[[], Application]) -> int:
     """Load the application. 0, or the exit code that tells the arbiter why there is none."""
     try:
+        worker.secure()
         application = load()
         check_served(application)
+    except ConfigError as error:
+        worker.log.error("%s", error)
+        return EXIT_BOOT
     except AppLoadError as error:
         worker.log.error("%s", error)
         return error.exit_code

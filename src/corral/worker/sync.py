@@ -20,6 +20,7 @@ from corral.gateway.wsgi import (
 from corral.http.inbound import NAMES
 from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection, Flushing, Lingering
+from corral.net.handshake import Handshaking
 from corral.net.listener import Listener
 from corral.net.reactor import SECOND, monotonic
 from corral.net.service import Origin
@@ -55,6 +56,8 @@ def drain(worker: Worker, acceptors: list[Acceptor]) -> None:
     for handler in list(reactor.handlers.values()):
         if isinstance(handler, Connection):
             retire(handler, now)
+        elif isinstance(handler, Handshaking):
+            handler.hurry(now + FIRST_REQUEST)
     while worker.connections and monotonic() < worker.stop_at:
         reactor.wake_at = min(reactor.wake_at, worker.stop_at)
         reactor.turn()
@@ -62,7 +65,7 @@ def drain(worker: Worker, acceptors: list[Acceptor]) -> None:
     for left in list(reactor.handlers.values()):
         if isinstance(left, Connection):
             left.close()
-        elif isinstance(left, Flushing | Lingering):
+        elif isinstance(left, Flushing | Lingering | Handshaking):
             left.connection.close()
     worker.settle()
 
@@ -92,6 +95,8 @@ def origin(worker: Worker, listener: Listener) -> Origin:
         script_name=trust.script_name,
         errors=Errors(),
     )
+    if worker.seal is not None:
+        base["wsgi.url_scheme"] = "https"
     NAMES.notable.update(key for key, _ in trust.secure_scheme_headers)
     if local:
         NAMES.notable.add("HTTP_HOST")
@@ -109,6 +114,7 @@ def origin(worker: Worker, listener: Listener) -> Origin:
         prepare_proxied,
         local=local,
         family=listener.family,
+        seal=worker.seal,
     )
 
 

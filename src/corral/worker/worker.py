@@ -7,6 +7,7 @@ and who is killed is the arbiter's.
 import os
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from corral.config.settings import Config
 from corral.errors import PeerError
@@ -21,6 +22,9 @@ from corral.report.access import AccessLog
 from corral.report.log import Log
 from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, Cell, Row, Scoreboard, State
 from corral.shared.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from corral.net.tls import ContextFactory, TlsStream
 
 SERVER = "corral"
 # Plain integers: looking a member up in its enumeration costs 0.1 µs.
@@ -56,8 +60,11 @@ class Worker:
         lifeline: int,
         wake_arbiter: Callable[[], None],
         age: int,
+        tls: "ContextFactory | None" = None,
     ) -> None:
         self.config = config
+        self.tls = tls
+        self.seal: Callable[[int], TlsStream] | None = None  # what makes a connection speak TLS
         self.log = log
         self.access = access
         self.listeners = listeners
@@ -94,6 +101,14 @@ class Worker:
         self.next_date = 0
 
     # -- life
+
+    def secure(self) -> None:
+        """Make the context of TLS, if there is any to make. Raises ConfigError, and whatever the hook raises."""
+        if self.tls is not None:
+            from corral.net.tls import TlsStream, make_context  # lazily: only who has certificates pays for ssl
+
+            context = make_context(self.config, self.tls)
+            self.seal = lambda fd: TlsStream(fd, context)
 
     def reopen_logs(self) -> None:
         self.log.reopen_files()
