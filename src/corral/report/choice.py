@@ -35,6 +35,22 @@ def load_logger_class(cfg: LogSettings) -> Any:
     return found
 
 
+def open_log(cfg: LogSettings) -> Any:
+    """The log of a configuration. It is a Logger, or has at least gunicorn's methods."""
+    return load_logger_class(cfg)(cfg)
+
+
+def reinstate(log: Any) -> None:
+    """Back to a log, after a reload that failed."""
+    if isinstance(log, Logger):
+        log.reinstate()
+
+
+def close(log: Any) -> None:
+    if isinstance(log, Logger):
+        log.close()
+
+
 def named(name: str) -> Any:
     if name in SIMPLE:
         return Logger
@@ -78,10 +94,11 @@ def attribute(name: str) -> Any:
 def loaded(name: str, load: Any) -> Any:
     try:
         return load()
-    except ModuleNotFoundError as error:
-        hint = nearest(name, [*SIMPLE, *STATSD])
-        raise ConfigError(f"logger_class {name!r}: there is no module {error.name!r}{hint}") from None
     except Exception as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing and name.startswith(f"{missing}."):
+            hint = nearest(name, [*SIMPLE, *STATSD])
+            raise ConfigError(f"logger_class {name!r}: there is no module {name.rpartition('.')[0]!r}{hint}") from None
         text = " ".join(str(error).split())
         raise ConfigError(f"logger_class {name!r} can't be imported: {type(error).__name__}: {text}") from error
 

@@ -282,9 +282,8 @@ def level_of(name: str) -> int:
 
 
 def file_handlers() -> list[logging.FileHandler]:
-    loggers = [logging.root, *logging.root.manager.loggerDict.values()]
-    handlers = [handler for logger in loggers for handler in getattr(logger, "handlers", ())]
-    return [handler for handler in dict.fromkeys(handlers) if isinstance(handler, logging.FileHandler)]
+    handlers = wiring.handlers_of(wiring.capture())
+    return [handler for handler in handlers if isinstance(handler, logging.FileHandler)]
 
 
 def reopen_handler(handler: logging.FileHandler) -> None:

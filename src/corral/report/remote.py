@@ -81,14 +81,16 @@ class Remote:
                 raise
             self.disconnect()
             self.stream = True
-            self.send_stream(message + b"\n")
+            self.send_stream(message)
 
     def send_stream(self, message: bytes) -> None:
+        """A line is a message (RFC 6587 §3.4.2); #012 is what rsyslog writes for a line's end in one."""
+        line = message.replace(b"\n", b"#012") + b"\n"
         if self.owner != os.getpid():
             self.disconnect()  # after a fork the other end of it belongs to the parent
             self.owner = os.getpid()
-        if len(self.pending) + len(message) <= PENDING:
-            self.pending += message
+        if len(self.pending) + len(line) <= PENDING:
+            self.pending += line
         if self.socket is None:
             if time.monotonic() < self.again:
                 self.pending = b""

@@ -83,7 +83,7 @@ class Statsd(Logger):
 
     def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: "timedelta") -> None:
         super().access(resp, req, environ, request_time)
-        self.timer("gunicorn.request.duration", request_time.total_seconds() * 1000)
+        self.timer("gunicorn.request.duration", round(request_time.total_seconds() * 1000, 3))
         self.increment("gunicorn.requests", 1)
         status = str(resp.status)[:3]
         if status.isdecimal():

@@ -20,7 +20,6 @@ FACILITIES: Final = {
 }  # fmt: skip
 PORT: Final = 514
 LIMIT: Final = 60_000  # a datagram's bytes, with room for headers; IPv4 takes no larger one
-INFORMATIONAL: Final = 6
 
 
 class SyslogHandler(logging.Handler):
@@ -37,14 +36,8 @@ class SyslogHandler(logging.Handler):
         except Exception:  # of a formatter that isn't ours
             self.handleError(record)
             return
-        self.remote.send(self.message(text, severity(record.levelno)))
-
-    def message(self, text: str, severity: int) -> bytes:
-        if self.remote.stream:
-            # On a stream a line is a message (RFC 6587 §3.4.2); #012 is what rsyslog writes for a line's end in one.
-            text = text.replace("\n", "#012")
-        message = f"<{self.facility << 3 | severity}>{text}".encode("utf-8", "backslashreplace")[:LIMIT]
-        return message + b"\n" if self.remote.stream else message
+        priority = self.facility << 3 | severity(record.levelno)
+        self.remote.send(f"<{priority}>{text}".encode("utf-8", "backslashreplace")[:LIMIT])
 
     def close(self) -> None:
         self.remote.close()
