@@ -129,6 +129,55 @@ def test_check_tells_all_problems_at_once(capsys, directory):
     assert all(line.startswith("corral: ") for line in lines)
 
 
+def test_check_tells_contradictions_missing_files_and_hooks_that_are_not_there(capsys, directory):
+    (directory / "sub").mkdir()
+    (directory / "sub" / "cert.pem").write_text("")
+    (directory / "gunicorn.conf.py").write_text(
+        "chdir = 'sub'\npre_fork = 'shop_of_cli.app'\non_exit = 'no_of_cli.f'\n"
+    )
+    argv = "check --certfile cert.pem --keyfile key.pem -p no/run.pid --reload --preload --backlog 1 shop_of_cli:app"
+    assert main(argv.split()) == 1
+    assert [line.partition("; looked")[0] for line in capsys.readouterr().err.splitlines()] == [
+        "corral: error: keyfile 'key.pem': there is no such file",
+        f"corral: error: pidfile 'no/run.pid': there is no directory {directory}/sub/no",
+        "corral: warning: reload with preload_app: what the arbiter has loaded stays as it is, so that changes aren't "
+        "seen",
+        "corral: error: on_exit: the hook no_of_cli.f can't be found: No module named 'no_of_cli'",
+    ]
+
+
+def test_check_tells_what_can_not_be(capsys, directory):
+    assert main(["check", "--keyfile", "shop_of_cli.py", "shop_of_cli:app"]) == 1
+    assert "corral: error: keyfile without certfile: TLS needs the certificate too\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "start"),
+    [
+        pytest.param("check_config = True", "shop_of_cli:app: a WSGI application", id="check_config"),
+        pytest.param("print_config = True", "config ", id="print_config"),
+    ],
+)
+def test_a_command_may_stand_in_the_file(capsys, directory, file, start):
+    (directory / "gunicorn.conf.py").write_text(file)
+    assert main(["shop_of_cli:app"]) == 0
+    assert capsys.readouterr().out.startswith(start)
+
+
+def test_config_shows_functions_and_classes_as_a_person_would(capsys, directory):
+    (directory / "gunicorn.conf.py").write_text(
+        "def on_exit(server): pass\nclass worker_class: pass\npre_fork = 'a.b'\n"
+    )
+    assert main(["config"]) == 0
+    lines = dict(line.split(" = ", 1) for line in capsys.readouterr().out.splitlines())
+    found = {name.strip(): value for name, value in lines.items()}
+    assert found["on_exit"] == f"on_exit ({directory}/gunicorn.conf.py:1)  # gunicorn.conf.py"
+    assert found["worker_class"] == "__config__.worker_class  # gunicorn.conf.py"
+    assert found["pre_fork"] == "a.b  # gunicorn.conf.py"
+    assert found["post_fork"] == "none  # default"
+    assert found["control_socket_mode"] == "0o600  # default"
+
+
 def test_check_suspects_settings_that_contradict_each_other(capsys):
     assert main(["check", "-t", "5", "--graceful-timeout", "9", "--backlog", "999999999", "shop_of_cli:app"]) == 0
     err = capsys.readouterr().err

@@ -23,6 +23,9 @@ THEIR_OWN = [
     pytest.param("log_level = 'INFO'\nloglevel = log_level.lower()", id="the other spelling of one that is set"),
     pytest.param("def worker(): pass", id="a function that is called like a setting"),
     pytest.param("class Workers: pass", id="a class"),
+    pytest.param("from os.path import join as pre_frok", id="a function of somebody else's, called like a hook"),
+    pytest.param("from functools import partial\npost_frok = partial(print)", id="an object of somebody else's class"),
+    pytest.param("from multiprocessing import cpu_count\nworkers = cpu_count()", id="an import that is used"),
     pytest.param("import signal as workerz", id="a module"),
 ]
 

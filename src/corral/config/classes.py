@@ -5,6 +5,7 @@ from typing import Any
 from corral.config.values import BadValue, text
 
 LOGGER = "corral.report.logger.Logger"
+LOGGERS = frozenset((LOGGER, "gunicorn.glogging.Logger", "egg:gunicorn#simple", "simple"))
 WORKERS = {
     "sync": "sync.SyncWorker",
     "gthread": "gthread.ThreadWorker",
@@ -32,8 +33,7 @@ def worker_class(value: object) -> str | type[Any]:
 
 
 def logger_class(value: object) -> str | type[Any]:
-    known = {None, "gunicorn.glogging.Logger", "egg:gunicorn#Logger", LOGGER}
-    return LOGGER if value is None or name_of(value) in known else as_written(value)
+    return LOGGER if value is None or name_of(value) in LOGGERS else as_written(value)
 
 
 def name_of(value: object) -> str:

@@ -61,8 +61,9 @@ CONFLICTS = (
         "ca_certs without cert_reqs: clients aren't asked for a certificate",
     ),
     Conflict(
-        lambda c: c.cert_reqs == 2 and not c.ca_certs and c.ssl_context is NO_HOOK,
-        "cert_reqs without ca_certs: the authorities of this machine decide whose certificates are good",
+        lambda c: c.is_ssl and c.cert_reqs > 0 and not c.ca_certs and c.ssl_context is NO_HOOK,
+        "cert_reqs without ca_certs: clients are asked for certificates, and nobody says whose are good",
+        fatal=True,
     ),
     Conflict(
         lambda c: bool(c.statsd_prefix or c.dogstatsd_tags or c.enable_backlog_metric) and not c.statsd_host,

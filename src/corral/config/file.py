@@ -49,9 +49,10 @@ def read_table(path: str) -> dict[str, Any]:
     import tomllib  # lazily: 0.3 MiB
 
     try:
-        table = tomllib.loads(text.decode()).get("tool", {}).get("corral", {})
+        tools = tomllib.loads(text.decode()).get("tool", {})
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"the project's file {path} is no TOML: {error}") from None
+    table = tools.get("corral", {}) if isinstance(tools, dict) else None
     if not isinstance(table, dict):
         raise ConfigError(f"the project's file {path}: tool.corral must be a table")
     return table

@@ -4,14 +4,13 @@ It knows how a hook is written and how many arguments it takes, and not when any
 """
 
 from collections.abc import Callable
-from types import FunctionType, MethodType
+from types import FunctionType
 from typing import Any
 
 from corral.config.values import BadValue
 from corral.errors import ConfigError
 
 Hook = Callable[..., Any]
-VARIADIC = 0x04  # of a code object's co_flags: it has *args
 
 
 class NoHook:
@@ -53,16 +52,8 @@ def fit(function: Hook, arguments: tuple[str, ...], fewest: int) -> Hook:
 
 
 def takes(function: Hook, number: int) -> bool:
-    """Whether so many arguments are right. Plain functions are asked directly: `inspect` is 1 MiB."""
-    if isinstance(function, MethodType):
-        return takes(function.__func__, number + 1)
-    if isinstance(function, FunctionType) and not hasattr(function, "__wrapped__"):
-        code = function.__code__
-        if code.co_kwonlyargcount > len(function.__kwdefaults__ or ()):
-            return False
-        least = code.co_argcount - len(function.__defaults__ or ())
-        return least <= number and (number <= code.co_argcount or bool(code.co_flags & VARIADIC))
-    import inspect  # lazily: for partial functions, decorated ones and objects with __call__
+    """Whether it may be called with so many arguments, decorated functions as what they decorate."""
+    import inspect  # lazily: where no hook is set it isn't needed
 
     try:
         inspect.signature(function).bind(*[None] * number)
