@@ -64,7 +64,9 @@ class Connection:
             own = {"gunicorn.socket": PeerSocket(fd), "REMOTE_ADDR": address, "REMOTE_PORT": str(peer[1])}
             if not origin.trusts(address):
                 prepare = origin.prepare_plain
-        self.inbound = Inbound(origin.base, service.limits, prepare, service.streaming, own)
+        self.inbound = origin.inbound(origin.base, service.limits, prepare, service.streaming, own)
+        if origin.announced is not None:
+            self.inbound = origin.announced(self.inbound, self.enter)
         self.outbound: Outbound | None = None
         self.spool: io.BufferedRandom | None = None
         self.registered = False
@@ -95,6 +97,10 @@ class Connection:
             self.serve()
         else:
             self.wait_for_more()
+
+    def enter(self, inbound: Inbound) -> None:
+        """The PROXY header has been read: what follows is the client's."""
+        self.inbound = inbound
 
     @property
     def fresh(self) -> bool:

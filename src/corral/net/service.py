@@ -8,6 +8,7 @@ from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
 from corral.gateway.wsgi import App, Environ
 from corral.http.head import Limits
+from corral.http.inbound import Inbound
 from corral.http.response import Heads
 from corral.net.reactor import Reactor
 
@@ -60,3 +61,5 @@ class Origin(NamedTuple):
     local: bool  # a unix socket: its peers are on this machine, and are trusted
     family: int = socket.AF_INET
     seal: "Callable[[int], TlsStream] | None" = None  # the listener speaks TLS
+    inbound: Callable[..., Inbound] = Inbound  # which protocol is spoken, and how strictly
+    announced: Callable[[Inbound, Callable[[Inbound], None]], Inbound] | None = None  # by a PROXY header

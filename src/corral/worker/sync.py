@@ -22,6 +22,7 @@ from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection, Flushing, Lingering
 from corral.net.handshake import Handshaking
 from corral.net.listener import Listener
+from corral.net.protocol import announced_of, inbound_of
 from corral.net.reactor import SECOND, monotonic
 from corral.net.service import Origin
 from corral.net.trust import truster
@@ -114,6 +115,8 @@ def origin(worker: Worker, listener: Listener) -> Origin:
         prepare_proxied,
         local=local,
         family=listener.family,
+        inbound=inbound_of(config, local),
+        announced=announced_of(config, local),
         seal=worker.seal,
     )
 
