@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from corral.errors import ConfigError
-from corral.report.choice import close, load_logger_class, open_log, reinstate
+from corral.report.choice import check, close, load_logger_class, open_log, reinstate, same_log
 from corral.report.logger import Logger
 from corral.report.statsd import Statsd
 
 from .conftest import Settings
+from .test_logger import Anonymous
 
 
 class Own(Logger):
@@ -119,3 +120,42 @@ def test_a_log_of_another_family_has_no_way_back(tmp_path: Path) -> None:
     first.info("back")
     assert (tmp_path / "first").read_text().endswith("[INFO] back\n")
     close(first)
+
+
+@pytest.mark.parametrize(
+    ("settings", "same"),
+    [
+        pytest.param({}, True, id="nothing changed"),
+        pytest.param({"loglevel": "debug"}, False, id="a level"),
+        pytest.param({"logger_class": Own}, False, id="a class"),
+        pytest.param({"logconfig_dict": {"version": 1}}, False, id="a dict"),
+    ],
+)
+def test_a_reload_keeps_the_log_if_it_may(settings: dict[str, Any], same: bool) -> None:
+    assert same_log(Settings(**settings), Settings()) is same
+
+
+def test_a_reload_reads_a_file_again() -> None:
+    settings = Settings(logconfig="log.ini")
+    assert not same_log(settings, settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        pytest.param({}, "", id="all is well"),
+        pytest.param({"access_log_format": "%(nope)s"}, "access_log_format: '%(nope)s' at character 1", id="an atom"),
+        pytest.param({"access_log_format": "%(nope)s", "logger_class": Anonymous}, "", id="an atom of the class's own"),
+        pytest.param({"logger_class": "none.Logger"}, "logger_class 'none.Logger'", id="a class"),
+        pytest.param({"syslog": True, "syslog_addr": "x"}, "syslog_addr 'x'", id="an address"),
+        pytest.param({"syslog": True, "syslog_facility": "x"}, "syslog_facility 'x'", id="a facility"),
+    ],
+)
+def test_a_check_opens_nothing(settings: dict[str, Any], said: str) -> None:
+    try:
+        check(Settings(errorlog="/none/error.log", **settings))
+    except ConfigError as error:
+        assert said
+        assert str(error).startswith(said)
+    else:
+        assert not said

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from corral.errors import ConfigError
-from corral.report.choice import open_access
+from corral.report.choice import CountedAccess, LoggedAccess, heed, open_access
 from corral.report.remote import Address
 from corral.report.statsd import Statsd, address_of
 
@@ -50,18 +50,37 @@ def test_a_request_without_an_answer_has_no_status(open_log: Any, statsd: socket
     assert len(received(statsd, log)) == 2
 
 
-@pytest.mark.parametrize("layout", ["%(U)s %(s)s"])
-def test_a_request_is_a_line_as_well(open_log: Any, statsd: socket.socket, tmp_path: Path, layout: str) -> None:
-    log = open_log(
-        of=Statsd, statsd_host=statsd.getsockname(), accesslog=str(tmp_path / "access"), access_log_format=layout
-    )
+def test_a_request_is_a_line_as_well(open_log: Any, statsd: socket.socket, tmp_path: Path) -> None:
+    """Both ways: compiled, and once a filter asks for it, through the logger."""
+    target = tmp_path / "access"
+    log = open_log(of=Statsd, statsd_host=statsd.getsockname(), accesslog=str(target), access_log_format="%(U)s %(s)s")
     access = open_access(log.cfg, log)
+    assert isinstance(access, CountedAccess)
     serve(access)
-    log.access_log.addFilter(lambda record: False)
-    serve(open_access(log.cfg, log))
-    access.close()
-    assert (tmp_path / "access").read_text() == "/news 200\n"
-    assert len(received(statsd, log)) == 6
+    target.rename(tmp_path / "access.1")
+    access.reopen()
+    log.reopen_files()
+    serve(access)
+    log.access_log.addFilter(lambda record: record.args["U"] != "/health")
+    access = heed(log, access)
+    assert isinstance(access, LoggedAccess)
+    serve(access, "/health")
+    serve(access)
+    assert target.read_text() == "/news 200\n/news 200\n"
+    assert len(received(statsd, log)) == 12
+
+
+def test_a_subclass_decides_what_counts(open_log: Any, statsd: socket.socket) -> None:
+    class WithoutHealthChecks(Statsd):
+        def access(self, resp: Any, req: Any, environ: Any, request_time: Any) -> None:
+            if req.path != "/health":
+                super().access(resp, req, environ, request_time)
+
+    log = open_log(of=WithoutHealthChecks, statsd_host=statsd.getsockname())
+    access = open_access(log.cfg, log)
+    serve(access, "/health")
+    serve(access)
+    assert len(received(statsd, log)) == 3
 
 
 @pytest.mark.parametrize(

@@ -3,13 +3,14 @@
 It knows gunicorn's names of loggers and what makes the short way wrong; not how either writes.
 """
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from corral.errors import ConfigError
-from corral.report.access import AccessLog, Environ, Headers
+from corral.report.access import AccessLog, Environ, Headers, compile_format
 from corral.report.line import LineHandler
-from corral.report.logger import Logger, LogSettings
+from corral.report.logger import LOG_SETTINGS, Logger, LogSettings
 
 SIMPLE: Final = ("gunicorn.glogging.Logger", "simple", "egg:gunicorn#simple", "corral.report.logger.Logger")
 STATSD: Final = ("gunicorn.instrument.statsd.Statsd", "statsd", "egg:gunicorn#statsd")
@@ -38,6 +39,25 @@ def load_logger_class(cfg: LogSettings) -> Any:
 def open_log(cfg: LogSettings) -> Any:
     """The log of a configuration. It is a Logger, or has at least gunicorn's methods."""
     return load_logger_class(cfg)(cfg)
+
+
+def same_log(new: LogSettings, old: LogSettings) -> bool:
+    """Whether a reload may go on with the log there is. What stands in a file is read again."""
+    if new.logconfig or new.logconfig_json:
+        return False
+    return all(getattr(new, name) == getattr(old, name) for name in LOG_SETTINGS)
+
+
+def check(cfg: LogSettings) -> None:
+    """What a start would find wrong, as far as that can be known without opening anything."""
+    found = load_logger_class(cfg)
+    if is_ours(found):
+        compile_format(cfg.access_log_format, 0)
+    if cfg.syslog:
+        from corral.report import syslog  # lazily: few servers have it
+
+        syslog.address_of(cfg.syslog_addr)
+        syslog.facility_of(cfg.syslog_facility)
 
 
 def reinstate(log: Any) -> None:
@@ -151,31 +171,64 @@ class LoggedAccess:
         """The logger closes its own."""
 
 
-Access = AccessLog | LoggedAccess
+class CountedAccess:
+    """AccessLog's interface over one, or over none where no line is wanted, and statsd."""
+
+    __slots__ = ("count", "lines")
+
+    def __init__(self, lines: AccessLog | None, count: Callable[[str, float], None]) -> None:
+        self.lines = lines
+        self.count = count
+
+    def request(self, environ: Environ, status: str, headers: Headers, sent: int, seconds: float, now: float) -> None:
+        if self.lines is not None:
+            self.lines.request(environ, status, headers, sent, seconds, now)
+        self.count(status, seconds)
+
+    def flush(self) -> None:
+        if self.lines is not None:
+            self.lines.flush()
+
+    def reopen(self) -> None:
+        if self.lines is not None:
+            self.lines.reopen()
+
+    def close(self) -> None:
+        if self.lines is not None:
+            self.lines.close()
+
+
+Access = AccessLog | LoggedAccess | CountedAccess
 
 
 def open_access(cfg: LogSettings, log: Any) -> Access | None:
     """Who is told of each request; None: nobody."""
     if not lines_are_ours(log):
         return LoggedAccess(log)
-    if not log.access_log_enabled:
-        return None
-    if cfg.accesslog and writes_alone(log):
-        return AccessLog(cfg.accesslog, cfg.access_log_format)
-    return LoggedAccess(log)
+    lines = None
+    if log.access_log_enabled:
+        if not cfg.accesslog or not writes_alone(log):
+            return LoggedAccess(log)
+        lines = AccessLog(cfg.accesslog, cfg.access_log_format)
+    return lines if type(log).count_request is Logger.count_request else CountedAccess(lines, log.count_request)
 
 
 def heed(log: Any, access: Access | None) -> Access | None:
     """Look again once the application is loaded: it may have given `gunicorn.access` a filter, or another handler."""
-    if isinstance(access, AccessLog) and not (lines_are_ours(log) and writes_alone(log)):
-        access.close()
-        return LoggedAccess(log)
-    return access
+    lines = access.lines if isinstance(access, CountedAccess) else access
+    if not isinstance(lines, AccessLog) or (lines_are_ours(log) and writes_alone(log)):
+        return access
+    lines.close()
+    return LoggedAccess(log)
+
+
+def is_ours(kind: Any) -> bool:
+    """No access() but ours is to be called, nor any other method that makes a line what it is."""
+    return all(getattr(kind, name, None) is ours for name, ours in OURS.items())
 
 
 def lines_are_ours(log: Any) -> bool:
-    """No access() but ours is to be called, nor one of the methods it calls."""
-    return all(getattr(type(log), name, None) is ours and name not in vars(log) for name, ours in OURS.items())
+    return is_ours(type(log)) and not any(name in vars(log) for name in OURS)
 
 
 def writes_alone(log: Logger) -> bool:
@@ -185,8 +238,8 @@ def writes_alone(log: Logger) -> bool:
         len(logger.handlers) == 1
         and isinstance(logger.handlers[0], LineHandler)
         and logger.handlers[0].plain
-        and type(log).access_fmt == Logger.access_fmt
+        and log.access_fmt == "%(message)s"
         and not logger.filters
         and not logger.propagate
-        and logger.level <= 20
+        and logger.level <= logging.INFO
     )

@@ -4,14 +4,11 @@ It knows gunicorn's names and statsd's lines; how a datagram leaves is remote's 
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from corral.errors import ConfigError
 from corral.report.logger import Logger, LogSettings
 from corral.report.remote import Address, Remote, split_port
-
-if TYPE_CHECKING:
-    from datetime import timedelta
 
 PORT = 8125
 
@@ -81,13 +78,11 @@ class Statsd(Logger):
 
     # -- requests
 
-    def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: "timedelta") -> None:
-        super().access(resp, req, environ, request_time)
-        self.timer("gunicorn.request.duration", round(request_time.total_seconds() * 1000, 3))
+    def count_request(self, status: str, seconds: float) -> None:
+        self.timer("gunicorn.request.duration", round(seconds * 1000, 3))
         self.increment("gunicorn.requests", 1)
-        status = str(resp.status)[:3]
-        if status.isdecimal():
-            self.increment(f"gunicorn.request.status.{status}", 1)
+        if status[:3].isdecimal():
+            self.increment(f"gunicorn.request.status.{status[:3]}", 1)
 
     # -- metrics
 
