@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from corral.errors import PeerError
 from corral.gateway.wsgi import Trust, name_server, prepare_trusted
+from corral.http import uwsgi
 from corral.http.head import LAST, Limits
 from corral.http.inbound import LOST, NAMES
 from corral.http.uwsgi import MOST_VARIABLES, UwsgiInbound
@@ -190,6 +191,12 @@ def test_a_packet_that_has_not_all_come_is_awaited() -> None:
     data = packet(REQUEST_METHOD="POST", CONTENT_LENGTH="5") + b"hello"
     for end in (1, 3, 4, 5, 100, len(data) - 5, len(data) - 1):
         assert drive([data[:end]]) is ...
+
+
+def test_a_stranger_cant_fill_the_table_of_names() -> None:
+    for turn in range(3):
+        assert isinstance(drive([packet(*[(f"X{turn}_{number}", "") for number in range(900)])]), dict)
+    assert len(uwsgi._keys) <= uwsgi.MOST_KEYS
 
 
 def test_a_body_is_bounded() -> None:
