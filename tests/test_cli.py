@@ -65,7 +65,7 @@ def test_config_prints_each_setting_and_its_source(capsys, directory, argv):
     assert found["umask"] == "0o22  # command line"
     assert found["backlog"] == "2048  # default"
     assert err.startswith("corral: warning: gunicorn.conf.py: threads has no effect: threads come in a later version; ")
-    assert err.endswith("a worker answers one request at a time\n")
+    assert err.endswith("until then a worker has one\n")
 
 
 @pytest.mark.parametrize("argv", [["check"], ["--check-config"]], ids=["the command", "gunicorn's flag"])

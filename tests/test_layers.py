@@ -17,7 +17,11 @@ FLOORS = (
     ("__main__",),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-PURE = ("http", "gateway", "arbiter.plan", "arbiter.pool", "arbiter.commands", "config.settings", "config.values")
+PURE = (
+    "http", "gateway", "arbiter.plan", "arbiter.pool", "arbiter.commands",
+    "config.settings", "config.sections", "config.row", "config.values", "config.classes", "config.hooks",
+    "config.conflicts",
+)  # fmt: skip
 IMPURE = {
     "socket", "ssl", "select", "selectors", "asyncio", "threading", "subprocess", "time", "os", "logging",
 }  # fmt: skip

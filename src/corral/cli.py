@@ -66,7 +66,7 @@ def serve(arguments: list[str]) -> int:
 
     def load_again() -> Loaded:
         loaded = load_config(arguments, environ, cwd)
-        if not loaded.config.wsgi_app:
+        if not names_app(loaded.config):
             raise ConfigError(NO_APP)
         return loaded
 
@@ -76,6 +76,10 @@ def serve(arguments: list[str]) -> int:
     from corral.server import serve as run_server  # lazily: the other commands need none of it
 
     return run_server(loaded, load_again=load_again)
+
+
+def names_app(config: Config) -> bool:
+    return bool(config.wsgi_app or config.paste)
 
 
 def print_help(arguments: list[str]) -> int:
@@ -144,7 +148,7 @@ def check(arguments: list[str]) -> int:
     loaded = gather(arguments, os.environ, cwd)
     config = loaded.config
     problems = [*loaded.problems, *probe(config), *contradictions(config, os.path.join(cwd, config.chdir or ""))]
-    if not config.wsgi_app and not config.paste:
+    if not names_app(config):
         problems.append(ConfigError(NO_APP))
     for problem in problems:
         tell(problem)
@@ -153,7 +157,7 @@ def check(arguments: list[str]) -> int:
     for problem in unfound_hooks(config):
         tell(problem)
         problems.append(problem)
-    code = check_app(config) if config.wsgi_app or config.paste else 0
+    code = check_app(config) if names_app(config) else 0
     return problems[0].exit_code if problems else code
 
 

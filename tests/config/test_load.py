@@ -173,7 +173,7 @@ errorlog = None
         pytest.param(
             "threads = 4", {},
             "corral.conf.py: threads has no effect: threads come in a later version; "
-            "a worker answers one request at a time", id="a setting without effect",
+            "until then a worker has one", id="a setting without effect",
         ),
         pytest.param(
             "", {"GUNICORN_CMD_ARGS": "--worker-tmp-dir /dev/shm"},

@@ -18,7 +18,8 @@ THEIR_OWN = [
     pytest.param("_worker = 2", id="a private name"),
     pytest.param("env = name = pid = 'x'", id="short words that are flags as well"),
     pytest.param(
-        "timeout_str = '120'\nkeepalive_str = '5'\nuse_loglevel = 'info'", id="what settings are computed from"
+        "timeout_str = '120'\ngraceful_timeout_str = '120'\nkeepalive_str = '5'\nuse_loglevel = 'info'",
+        id="what settings are computed from",
     ),
     pytest.param("log_level = 'INFO'\nloglevel = log_level.lower()", id="the other spelling of one that is set"),
     pytest.param("def worker(): pass", id="a function that is called like a setting"),

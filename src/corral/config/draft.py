@@ -14,13 +14,12 @@ ORIGIN = "the application"
 
 
 class Draft:
-    """Read like a Config, which it would be now; written with `set`."""
+    """Read like the Config that it would be now; written with `set`. Its owner may hang other attributes on it."""
 
-    __slots__ = ("_given",)
-    _given: dict[str, Any]
-
-    def __init__(self) -> None:
-        object.__setattr__(self, "_given", {})
+    def __init__(self, usage: str | None = None, prog: str | None = None) -> None:
+        self.usage = usage
+        self.prog = prog
+        self._given: dict[str, Any] = {}
 
     def set(self, name: str, value: object) -> None:
         """Set one. None is no value, unless the setting may be None."""

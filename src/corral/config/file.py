@@ -151,5 +151,5 @@ def nearest_setting(name: str, value: object) -> str | None:
     meant = {flag.lstrip("-").replace("-", "_"): each for each, row in table.items() for flag in row.metadata["flags"]}
     if name in meant and len(name) > SHORT and not callable(value):
         return meant[name]
-    alike = (each for each, row in table.items() if (row.default is NO_HOOK) == callable(value))
-    return nearest(name, [each for each in alike if abs(len(each) - len(name)) < 3])
+    near = nearest(name, [each for each, row in table.items() if (row.default is NO_HOOK) == callable(value)])
+    return near if near and abs(len(near) - len(name)) < 3 else None

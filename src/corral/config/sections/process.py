@@ -45,7 +45,7 @@ class Process:
     )
     default_proc_name: str = setting(
         "corral", accept=values.text, section="Process",
-        help="The name where proc_name isn't set; the application's, unless this is set either.",
+        help="The name in process titles where proc_name gives none, instead of the application's.",
     )
     enable_stdio_inheritance: bool = switch(
         "-R", "--enable-stdio-inheritance", section="Process",

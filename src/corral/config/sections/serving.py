@@ -45,7 +45,7 @@ class Serving:
     threads: int = setting(
         1, "--threads", accept=values.count, section="Workers", metavar="N",
         help="How many requests a worker answers at a time.",
-        effect="threads come in a later version; a worker answers one request at a time",
+        effect="threads come in a later version; until then a worker has one",
     )
     worker_connections: int = setting(
         1000, "--worker-connections", accept=values.count, section="Workers", metavar="N",
