@@ -67,7 +67,7 @@ def test_each_conflict_has_its_case_and_the_defaults_have_none():
         pytest.param({"paste": "there#main"}, [], id="a section of a Paste file"),
         pytest.param({"paste": "config:there"}, [], id="a Paste file as a URI"),
         pytest.param({"paste": "egg:there"}, [], id="Paste without a file"),
-        pytest.param({"paste": "no.ini#main"}, ["paste 'no.ini': there is no such file"], id="no Paste file"),
+        pytest.param({"paste": "no.ini#main"}, ["paste 'no.ini#main': there is no such file"], id="no Paste file"),
         pytest.param({"errorlog": "-", "accesslog": "a.log", "pidfile": "there"}, [], id="files to write"),
         pytest.param({"pidfile": "no/run.pid"}, ["pidfile 'no/run.pid': there is no directory {}/no"], id="of a pid"),
         pytest.param({"errorlog": "/no/e.log"}, ["errorlog '/no/e.log': there is no directory /no"], id="of a log"),

@@ -6,6 +6,7 @@ It looks and touches nothing. Paths are those of the directory that the server w
 import os
 from collections.abc import Iterator
 
+from corral.config.paste import parse_place
 from corral.config.settings import Config
 
 FILES = ("certfile", "keyfile", "ca_certs", "logconfig", "logconfig_json", "paste")
@@ -17,12 +18,12 @@ SOMAXCONN = "/proc/sys/net/core/somaxconn"
 def lacking(config: Config, directory: str) -> Iterator[str]:
     """Without these the server doesn't start."""
     for name in FILES:
-        if path := path_of(name, config):
-            full = os.path.join(directory, path)
-            if not os.path.isfile(full):
-                yield f"{name} {path!r}: there is no such file"
-            elif not os.access(full, os.R_OK):
-                yield f"{name} {path!r}: it can't be read by this user"
+        text = getattr(config, name)
+        if text and (path := path_of(name, text, directory)):
+            if not os.path.isfile(path):
+                yield f"{name} {text!r}: there is no such file"
+            elif not os.access(path, os.R_OK):
+                yield f"{name} {text!r}: it can't be read by this user"
     for name in WRITTEN:
         path = getattr(config, name)
         if path and path != "-":
@@ -33,11 +34,12 @@ def lacking(config: Config, directory: str) -> Iterator[str]:
                 yield f"{name} {path!r}: it can't be written by this user"
 
 
-def path_of(name: str, config: Config) -> str:
-    path = str(getattr(config, name) or "")
-    if name == "paste":  # FILE#SECTION, config:FILE#SECTION; egg:PACKAGE is no file
-        path = "" if path.startswith("egg:") else path.removeprefix("config:").partition("#")[0]
-    return path
+def path_of(name: str, text: str, directory: str) -> str | None:
+    """None for what is no file, as egg:PACKAGE in `paste`."""
+    if name != "paste":
+        return os.path.join(directory, text)
+    place = parse_place(text, directory)
+    return place.path if place else None
 
 
 def scarce(config: Config) -> Iterator[str]:
@@ -47,9 +49,8 @@ def scarce(config: Config) -> Iterator[str]:
     wanted = config.worker_connections + len(config.bind) + OF_ITS_OWN
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != resource.RLIM_INFINITY and wanted > soft:
-        hint = f"raise it with ulimit -n {wanted}" if hard == resource.RLIM_INFINITY or wanted <= hard else (
-            f"and may be raised to {hard} only"
-        )  # fmt: skip
+        raised = hard == resource.RLIM_INFINITY or wanted <= hard
+        hint = f"raise it with ulimit -n {wanted}" if raised else f"and may be raised to {hard} only"
         yield f"worker_connections {config.worker_connections} needs {wanted} open files, the limit is {soft}; {hint}"
     try:
         with open(SOMAXCONN) as file:
