@@ -223,12 +223,17 @@ class AnnouncedInbound(Inbound):
         self.header = HeaderReader(mode, allows(inbound.own["REMOTE_ADDR"]))
 
     def receive(self, data: bytes) -> bool:
+        if not self.hear(data):
+            return False
+        rest = self.header.rest
+        return bool(rest) and self.inbound.receive(rest)
+
+    def hear(self, data: bytes) -> bool:
+        """Take `data` of the header alone; True at its end, and then `header.rest` stands behind it."""
         announcement = self.header.feed(data)
         if announcement is None:
             self.buffer = self.header.buffer  # so that it is not idle
             return False
-        inbound = self.inbound
-        announcement.announce(inbound.own)
-        self.enter(inbound)
-        rest = self.header.rest
-        return bool(rest) and inbound.receive(rest)
+        announcement.announce(self.inbound.own)
+        self.enter(self.inbound)
+        return True

@@ -24,8 +24,8 @@ class Acceptor:
     """`burst` connections are taken a wake-up: one where siblings could serve the next, more where there are none."""
 
     __slots__ = (
-        "_accept", "burst", "ceiling", "complain", "due", "likely", "listener", "origin", "patience", "paused",
-        "silent_until",
+        "_accept", "burst", "ceiling", "complain", "due", "handshaking", "likely", "listener", "origin", "patience",
+        "paused", "silent_until",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, origin: Origin, burst: int, complain: Callable[[OSError], None]) -> None:
@@ -42,6 +42,11 @@ class Acceptor:
         self.silent_until = 0  # a lack of descriptors may last for hours: it is said once a while
         # socket.accept makes a socket object, 2 µs more: a connection needs nothing but the descriptor.
         self._accept = listener.socket._accept  # type: ignore[attr-defined]
+        self.handshaking = Handshaking
+        if origin.announced is not None:
+            from corral.net.announcing import Announcing  # lazily: for a PROXY header before TLS
+
+            self.handshaking = Announcing
 
     def open(self) -> None:
         self.origin.service.reactor.add(self.listener.fileno(), self, READ | EXCLUSIVE)
@@ -66,7 +71,7 @@ class Acceptor:
         os.set_blocking(fd, False)
         connection = Connection(fd, peer, self.origin)
         if self.origin.seal is not None:
-            Handshaking(connection, self.origin.seal(fd)).begin()
+            self.handshaking(connection, self.origin.seal(fd)).begin()
         elif self.patience:
             self.patience -= 1
             connection.register()
