@@ -3,8 +3,10 @@
 import contextlib
 import os
 import socket
+import ssl
 
 import pytest
+from certificates import Authority
 from live.proxies import haproxy, nginx
 from live.server import PATIENCE, Server
 from live.wire import APPS, Wire, serving
@@ -115,6 +117,83 @@ def test_a_client_that_never_sends_its_header(start):
         slow.send(TCP4[:10])
         assert slow.response().status == 408
         assert silent.ended
+
+
+# -- PROXY headers before TLS
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def start_tls(start, authority):
+    certificate = authority.issue()
+    return lambda *arguments: start("--certfile", certificate.certfile, "--keyfile", certificate.keyfile, *arguments)
+
+
+def secured(wire, authority):
+    """Go on in TLS."""
+    context = ssl.create_default_context(cafile=authority.file)
+    wire.socket = context.wrap_socket(wire.socket, server_hostname="localhost")
+    return wire
+
+
+@pytest.mark.parametrize(("mode", "options"), VERSIONS)
+def test_haproxy_passes_tls_on_behind_its_header(start_tls, tmp_path, authority, mode, options):
+    server = start_tls("--proxy-protocol", mode)
+    with haproxy(tmp_path / "haproxy", f"127.0.0.1:{server.port}", options) as proxy, connect(proxy) as wire:
+        port = str(wire.socket.getsockname()[1])
+        secured(wire, authority)
+        for _ in range(3):
+            environ = wire.get("/environ").json
+            assert (environ["REMOTE_ADDR"], environ["REMOTE_PORT"]) == (CLIENT, port)
+            assert (environ["PROXY_PORT"], environ["wsgi.url_scheme"]) == (str(proxy.port), "https")
+
+
+@pytest.mark.parametrize("mode", ["v1", "auto"])
+def test_a_header_in_pieces_before_tls(start_tls, authority, mode):
+    server = start_tls("--proxy-protocol", mode)
+    with Wire(server) as wire:
+        wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        wire.send(*(TCP4[at : at + 5] for at in range(0, len(TCP4), 5)))
+        assert secured(wire, authority).get("/environ").json["REMOTE_ADDR"] == "192.0.2.1"
+
+
+def test_no_header_before_tls(start_tls, authority):
+    server = start_tls("--proxy-protocol", "auto")
+    with Wire(server) as wire:
+        assert secured(wire, authority).get("/environ").json["REMOTE_ADDR"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("arguments", "data", "status"), [
+    pytest.param(["--proxy-protocol", "v1"], b"\x16\x03\x01\x00\x05", 400, id="no header where one must be"),
+    pytest.param(["--proxy-protocol", "v2"], TCP4, 400, id="the other version"),
+    pytest.param(["--proxy-protocol", "auto"], b"PROXY nonsense\r\n", 400, id="a malformed header"),
+    pytest.param(["--proxy-protocol", "auto"], TCP4 + GET, 400, id="a request in the clear"),
+    pytest.param(["--proxy-protocol", "auto", "--proxy-allow-from", "192.0.2.1"], TCP4, 403, id="of another peer"),
+])  # fmt: skip
+def test_what_else_comes_before_tls(start_tls, arguments, data, status):
+    """Refused in the clear: there is no other language yet."""
+    server = start_tls(*arguments)
+    with Wire(server) as wire:
+        assert wire.send(data).response().status == status
+
+
+def test_a_client_that_never_sends_its_header_before_tls(start_tls):
+    server = start_tls("--proxy-protocol", "v1", "--header-timeout", "0.3")
+    with Wire(server) as silent, Wire(server) as slow:
+        slow.send(TCP4[:10])
+        assert slow.ended
+        assert silent.ended
+
+
+def test_a_stop_doesnt_wait_for_a_header_before_tls(start_tls):
+    server = start_tls("--proxy-protocol", "v1")
+    with Wire(server) as wire:
+        wire.send(TCP4[:10])
+        assert server.stop() == 0
 
 
 # -- uwsgi
