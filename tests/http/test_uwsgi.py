@@ -139,6 +139,8 @@ BAD = [
     pytest.param(packet(REQUEST_URI="/\xe9"), 400, id="a target beyond ASCII"),
     pytest.param(packet(REQUEST_URI="/" + "a" * 4090), 414, id="a target that is too long"),
     pytest.param(packet(SERVER_PROTOCOL="HTTP/1.1\r\n"), 400, id="a line end in the protocol"),
+    pytest.param(packet(SERVER_PROTOCOL="INCLUDED"), 400, id="a protocol that is no HTTP"),
+    pytest.param(packet(SERVER_PROTOCOL=""), 400, id="an empty protocol"),
     pytest.param(packet(SERVER_PROTOCOL="HTTP 1.1"), 400, id="a blank in the protocol"),
     pytest.param(packet(CONTENT_LENGTH="5 "), 400, id="a length with a blank"),
     pytest.param(packet(CONTENT_LENGTH="-5"), 400, id="a length with a sign"),

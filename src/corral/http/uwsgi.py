@@ -8,6 +8,7 @@ ends with the connection unless it has a Content-Length. nginx takes no chunks h
 request counts as HTTP/1.0 for whoever frames the answer, while SERVER_PROTOCOL is what the client spoke to nginx.
 """
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ MEANINGLESS_EMPTY: Final = ("CONTENT_LENGTH", "CONTENT_TYPE", "SERVER_NAME", "SE
 MOST_KEYS: Final = 1024
 LONGEST_KEY: Final = 64
 _keys: dict[bytes, str] = {}  # names that have passed; a stranger can't fill it beyond MOST_KEYS
+PROTOCOL: Final = re.compile(r"HTTP/[0-9](?:\.[0-9])?")  # of nginx's client: HTTP/2.0 and HTTP/3.0 too
 TRUE: Final = frozenset(("on", "1", "true", "yes"))
 
 
@@ -168,7 +170,7 @@ def read_line(variables: dict[str, str]) -> tuple[str, str, str, str]:
         if not is_token(raw.decode("latin-1")):
             raise PeerError(400, "REQUEST_METHOD is not a token")
         method = new_method(raw)
-    if not is_token(variables["SERVER_PROTOCOL"].replace("/", "")):
+    if not PROTOCOL.fullmatch(variables["SERVER_PROTOCOL"]):
         raise PeerError(400, "SERVER_PROTOCOL is malformed")
     path, query = variables.get("PATH_INFO"), variables.get("QUERY_STRING")
     target = variables.get("REQUEST_URI")
