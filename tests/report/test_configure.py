@@ -146,3 +146,5 @@ def test_a_mistake_is_one_line(
         open_log(**settings)
     assert str(caught.value).startswith(said)
     assert "\n" not in str(caught.value)
+    assert str(caught.value).count("No such") <= 1
+    assert str(caught.value).count("No module") <= 1

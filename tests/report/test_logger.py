@@ -2,6 +2,7 @@
 
 import json
 import logging
+import logging.config
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -250,6 +251,18 @@ def test_an_application_that_configures_the_access_log_is_heeded(open_log: Any, 
     assert isinstance(access, LoggedAccess)
     serve(access, "/health")
     assert target.read_text() == ""
+
+
+def test_an_application_that_forgot_the_server_does_not_silence_it(open_log: Any, tmp_path: Path, target: Path) -> None:
+    log = open_log(of=WithoutHealthChecks, accesslog=str(target), access_log_format="%(U)s")
+    access = open_access(log.cfg, log)
+    logging.config.dictConfig({"version": 1})  # disable_existing_loggers is True by default
+    log.error("dropped")
+    access = heed(log, access)
+    log.error("said")
+    serve(access)
+    assert (tmp_path / "error.log").read_text().count("\n") == 1
+    assert target.read_text() == "/news\n"
 
 
 def test_a_logger_that_raises_fails_no_request(open_log: Any, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from corral.errors import ConfigError
 from corral.report.access import AccessLog, Environ, Headers, compile_format
-from corral.report.line import LineHandler
+from corral.report.line import ACCESS_LOGGER, ERROR_LOGGER, LineHandler
 from corral.report.logger import LOG_SETTINGS, Logger, LogSettings
 
 SIMPLE: Final = ("gunicorn.glogging.Logger", "simple", "egg:gunicorn#simple", "corral.report.logger.Logger")
@@ -215,6 +215,9 @@ def open_access(cfg: LogSettings, log: Any) -> Access | None:
 
 def heed(log: Any, access: Access | None) -> Access | None:
     """Look again once the application is loaded: it may have given `gunicorn.access` a filter, or another handler."""
+    for name in (ERROR_LOGGER, ACCESS_LOGGER):
+        # dictConfig disables what it doesn't name, unless it is told not to. Nobody means the server's tracebacks.
+        logging.getLogger(name).disabled = False
     lines = access.lines if isinstance(access, CountedAccess) else access
     if not isinstance(lines, AccessLog) or (lines_are_ours(log) and writes_alone(log)):
         return access

@@ -76,12 +76,12 @@ def read_ini(path: str) -> Any:
 
 def reason(error: BaseException) -> str:
     """What it was in the end: logging wraps errors, and the outermost says only which handler it was."""
-    texts = []
-    cause: BaseException | None = error
-    while cause is not None:
-        texts.append(text_of(cause))
-        cause = cause.__cause__
-    return ": ".join(dict.fromkeys(texts))
+    said = text_of(error)
+    while error.__cause__ is not None:
+        error = error.__cause__
+        if text_of(error) not in said:
+            said = f"{said}: {text_of(error)}"
+    return said
 
 
 def text_of(error: BaseException) -> str:

@@ -108,17 +108,17 @@ class Logger:
         self.cfg = cfg
         self.error_log = logging.getLogger(ERROR_LOGGER)
         self.access_log = logging.getLogger(ACCESS_LOGGER)
-        self.files: list[LogFile] = []
+        self.log_files: list[LogFile] = []
         self.take_over()
-        self.before = self.after = self.last = wiring.capture()
+        self.wires_before = self.wires_after = self.wires_last = wiring.capture()
         self.error_log.propagate = self.access_log.propagate = False
         try:
             self.setup(cfg)
         except BaseException:
-            self.after = wiring.capture()
+            self.wires_after = wiring.capture()
             self.close()
             raise
-        self.after = wiring.capture()
+        self.wires_after = wiring.capture()
 
     # -- for subclasses to extend
 
@@ -150,7 +150,7 @@ class Logger:
             return
         name = "accesslog" if log is self.access_log else "errorlog"
         file = LogFile(name, output, STDOUT if stream is not None and stream is sys.stdout else STDERR)
-        self.files.append(file)
+        self.log_files.append(file)
         if log is self.error_log:
             self.file = file
         log.addHandler(LineHandler(file, fmt))
@@ -190,7 +190,7 @@ class Logger:
     def access(self, resp: Any, req: Any, environ: Mapping[str, Any], request_time: "timedelta") -> None:
         log = self.access_log
         if self.access_log_enabled and log.isEnabledFor(logging.INFO) and log.hasHandlers():
-            layout, wrap = self.layout
+            layout, wrap = self.access_layout
             log.info(layout, wrap(self.atoms(resp, req, environ, request_time)))
         self.count_request(str(resp.status), request_time.total_seconds())
 
@@ -204,7 +204,7 @@ class Logger:
         return clf_stamp(time.time())
 
     @cached_property
-    def layout(self) -> tuple[str, Callable[[dict[str, Any]], Mapping[str, Any]]]:
+    def access_layout(self) -> tuple[str, Callable[[dict[str, Any]], Mapping[str, Any]]]:
         """The template of a line, and what makes atoms safe in it."""
         layout = self.cfg.access_log_format
         if layout == "json":
@@ -226,7 +226,7 @@ class Logger:
 
     def reopen_files(self) -> None:
         """After a rotation (USR1): these logs, and every file that the application logs to, as gunicorn does."""
-        for file in self.files:
+        for file in self.log_files:
             failure = file.reopen()
             if failure:
                 self.error("%s", failure)
@@ -249,8 +249,8 @@ class Logger:
     def take_over(self) -> None:
         previous = Logger.present
         if previous is not None:
-            previous.last = wiring.capture()
-            wiring.undo(previous.before, previous.after)
+            previous.wires_last = wiring.capture()
+            wiring.undo(previous.wires_before, previous.wires_after)
         Logger.present = self
 
     def reinstate(self) -> None:
@@ -258,17 +258,17 @@ class Logger:
         if Logger.present is self:
             return
         self.take_over()
-        wiring.restore(self.last)
+        wiring.restore(self.wires_last)
         if self.captures:
             self.capture()
 
     def close(self) -> None:
         if Logger.present is self:
-            wiring.undo(self.before, self.after)
+            wiring.undo(self.wires_before, self.wires_after)
             Logger.present = None
-        for handler in wiring.added(self.before, self.after) - wiring.handlers_of(wiring.capture()):
+        for handler in wiring.added(self.wires_before, self.wires_after) - wiring.handlers_of(wiring.capture()):
             handler.close()
-        for file in self.files:
+        for file in self.log_files:
             file.close()
 
     install = reinstate
