@@ -57,12 +57,11 @@ def test_asking_a_module_for_its_file_imports_nothing(monkeypatch):
 def test_a_module_that_is_imported_later_is_watched_and_no_change(directory, monkeypatch):
     watched = Watched(())
     watched.refresh()
-    assert not watched.refresh()
     late = ModuleType("late_of_the_reloader")
     late.__file__ = str(directory / "late.pyc")
     (directory / "late.py").write_text("")
     monkeypatch.setitem(sys.modules, late.__name__, late)
-    assert watched.refresh()
+    watched.refresh()
     assert str(directory / "late.py") in watched.stamps
     assert not watched.changes()
 
@@ -192,6 +191,7 @@ class Watching:
 
     def __enter__(self):
         self.reloader.start()
+        self.reloader.loaded()
         return self
 
     def __exit__(self, *_):
@@ -240,6 +240,16 @@ def test_a_directory_that_was_replaced_is_still_watched(engine, directory):
         conf.mkdir()
         (conf / "shop.toml").write_text("")
         assert watching.path() == str(conf / "shop.toml")
+
+
+def test_a_module_is_known_as_soon_as_the_application_is_loaded(engine, directory, monkeypatch):
+    with Watching(engine) as watching:
+        module = ModuleType("late_of_the_reloader")
+        module.__file__ = str(directory / "shop.py")
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+        watching.reloader.loaded()
+        rewrite(directory / "shop.py")
+        assert watching.path() == str(directory / "shop.py")
 
 
 def test_mending_is_told(engine, directory):

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, Protocol
 
 PAUSE = 1.0  # between two looks
-# While modules are being imported, one that is edited must not be seen for the first time after its edit.
+# While the application is imported: a module that is edited meanwhile must have been seen before its edit.
 BRIEF = 0.1
 # Saving a project, or switching branches, is many changes; and a file is written in more than one step.
 SETTLED = 0.05
@@ -39,26 +39,34 @@ class Reloader:
         self.log = log
         self.changed = changed
         self.watched = Watched(extra_files)
+        self.importing = True
         self.stopped = threading.Event()
         self.engine = choose_engine(engine, self.stopped, log)
         self.thread = threading.Thread(target=self.run, name="corral-reloader", daemon=True)
 
     def start(self) -> None:
+        """Before the application is imported, which ends with `loaded` or `failed`."""
         self.watched.refresh()
         self.thread.start()
 
     def stop(self) -> None:
         self.stopped.set()
 
+    def loaded(self) -> None:
+        """The application is there, with all that it has imported."""
+        self.watched.refresh()
+        self.importing = False
+
     def failed(self, error: BaseException) -> None:
         """The application raised this when it was imported: watch also where it may be mended."""
         self.watched.add(mending_places(error))
+        self.loaded()
 
     def run(self) -> None:
         watched = self.watched
         while not self.stopped.is_set():
-            importing = watched.refresh()
-            if self.engine.wait(watched, BRIEF if importing else PAUSE) and (changes := self.settled()):
+            watched.refresh()
+            if self.engine.wait(watched, BRIEF if self.importing else PAUSE) and (changes := self.settled()):
                 for path in changes:
                     forget_bytecode(path)
                 first = next(iter(changes))
@@ -97,9 +105,8 @@ class Watched:
             self.stamps.setdefault(path, stamp_of(path))
         self.patterns = added
 
-    def refresh(self) -> bool:
-        """Look for files that have come: modules imported since, and new files for a pattern. Whether there are any."""
-        before = len(self.stamps)
+    def refresh(self) -> None:
+        """Look for files that have come: modules imported since, and new files for a pattern. From any thread."""
         for name in module_files():
             if name not in self.seen:
                 self.seen.add(name)
@@ -108,7 +115,6 @@ class Watched:
                     self.stamps.setdefault(path, stamp_of(path))
         for path in expand(self.patterns):
             self.stamps.setdefault(path, None)
-        return len(self.stamps) > before
 
     def changes(self) -> Changes:
         """The files that have come or look different. One that is gone may be on its way back: it counts when it is."""
