@@ -13,6 +13,7 @@ FLOORS = (
     ("app", "net", "report"),
     ("arbiter", "worker"),
     ("server",),
+    ("application",),
     ("cli",),
     ("__main__",),
 )

@@ -46,7 +46,6 @@ def load(uri: str) -> Application:
         raise AppLoadError(f"{uri!r} is no application: {what}")
     if not callable(found):
         raise AppLoadError(f"{uri!r} is {describe(found)}, which is not callable; name an application")
-    check_parameters(found, uri)
     return Application(uri, found, interface_of(found))
 
 
@@ -70,10 +69,11 @@ def load_paste(uri: str, global_conf: Mapping[str, str]) -> Application:
     return Application(uri, found, interface_of(found))
 
 
-def check_served(application: Application) -> None:
-    """Raises AppLoadError for an interface that this version doesn't serve."""
-    if application.interface != "wsgi":
-        raise AppLoadError(f"{application.uri} is an ASGI application; this version serves WSGI")
+def check_served(found: Any, uri: str) -> None:
+    """Raises AppLoadError for an interface that this version doesn't serve, and for what isn't any."""
+    if interface_of(found) != "wsgi":
+        raise AppLoadError(f"{uri} is an ASGI application; this version serves WSGI")
+    check_parameters(found, uri)
 
 
 def check_spelling(uri: str, module_name: str, expression: str) -> None:

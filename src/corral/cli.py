@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from corral import __version__
 from corral.config.hooks import NO_HOOK, Dotted, readable
-from corral.config.load import Loaded, Mistakes, command_of, gather, load_config, make_parser
+from corral.config.load import Mistakes, command_of, gather, load_config, make_parser
 from corral.config.settings import Config, rows
 from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
 
@@ -64,22 +64,14 @@ def serve(arguments: list[str]) -> int:
     cwd = working_directory()
     environ = dict(os.environ)  # as it was at the start: raw_env must not become a source at the next reload
 
-    def load_again() -> Loaded:
-        loaded = load_config(arguments, environ, cwd)
-        if not names_app(loaded.config):
-            raise ConfigError(NO_APP)
-        return loaded
+    from corral.application import CommandApplication  # lazily: the other commands need none of it
+    from corral.server.composition import serve as run_server
 
-    loaded = load_again()
+    site = CommandApplication(arguments, environ, cwd)
+    loaded = site.read()
     if loaded.config.check_config or loaded.config.print_config:  # by another source than a flag
         return (check if loaded.config.check_config else print_config)(arguments)
-    from corral.server import serve as run_server  # lazily: the other commands need none of it
-
-    return run_server(loaded, load_again=load_again)
-
-
-def names_app(config: Config) -> bool:
-    return bool(config.wsgi_app or config.paste)
+    return run_server(site, loaded)
 
 
 def print_help(arguments: list[str]) -> int:
@@ -148,7 +140,7 @@ def check(arguments: list[str]) -> int:
     loaded = gather(arguments, os.environ, cwd)
     config = loaded.config
     problems = [*loaded.problems, *probe(config), *contradictions(config, os.path.join(cwd, config.chdir or ""))]
-    if not names_app(config):
+    if not (config.wsgi_app or config.paste):
         problems.append(ConfigError(NO_APP))
     for problem in problems:
         tell(problem)
@@ -157,7 +149,7 @@ def check(arguments: list[str]) -> int:
     for problem in unfound_hooks(config):
         tell(problem)
         problems.append(problem)
-    code = check_app(config) if names_app(config) else 0
+    code = check_app(config) if config.wsgi_app or config.paste else 0
     return problems[0].exit_code if problems else code
 
 
@@ -182,13 +174,13 @@ def probe(config: Config) -> Iterator[ConfigError]:
     """What a server would find out at its start."""
     from corral.net.listener import parse_address
     from corral.net.trust import truster
-    from corral.report.access import compile_format
+    from corral.report import choice
     from corral.shared.process import resolve_owner
 
     checks: list[Callable[[], object]] = [
         *(lambda text=text: parse_address(text) for text in config.bind),
         lambda: truster(config.forwarded_allow_ips),
-        lambda: compile_format(config.access_log_format, os.getpid()),
+        lambda: choice.check(config),
         lambda: resolve_owner(config.user, None),
         lambda: resolve_owner(None, config.group),
     ]
@@ -201,7 +193,7 @@ def probe(config: Config) -> Iterator[ConfigError]:
 
 def enter(config: Config) -> None:
     """Go where a worker would be, with its environment and its path."""
-    from corral.server import Overlay, extend_path
+    from corral.server.surroundings import Overlay, extend_path
 
     Overlay().apply(config.raw_env)
     if config.chdir and os.path.isdir(config.chdir):
@@ -227,7 +219,7 @@ def check_app(config: Config) -> int:
     uri = str(config.paste or config.wsgi_app)
     try:
         found = app.load_paste(uri, config.paste_global_conf) if config.paste else app.load(uri)
-        app.check_served(found)
+        app.check_served(found.callable, uri)
     except (AppLoadError, ConfigError) as error:
         print(f"corral: error: {error}", file=sys.stderr)
         return error.exit_code

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,7 @@ class Notebook:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
+        self.hooks: list[tuple[object, ...]] = []
 
     def write(self, message: str, *values: object, exc_info: object = None) -> None:
         self.lines.append(message % values)
@@ -36,12 +38,12 @@ class Nursery:
         self.refusals = refusals
         self.pid = 1 << 30  # beyond pid_max: a signal to it reaches nobody
 
-    def __call__(self, row: Row, age: int) -> int:
+    def __call__(self, row: Row, age: int) -> tuple[int, Any]:
         if self.refusals:
             self.refusals -= 1
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         self.pid += 1
-        return self.pid
+        return self.pid, f"worker {age}"
 
 
 def make_edition(generation: int = 1, spawn: Spawner | None = None, workers: int = 2) -> Edition:
@@ -80,6 +82,7 @@ def arbiter(wakeup: Wakeup, log: Notebook) -> Arbiter:
         load_edition=make_edition,
         reopen_logs=lambda: None,
         stop_listening=lambda: None,
+        call=lambda name, *arguments: log.hooks.append((name, *arguments)),
     )
 
 

@@ -97,7 +97,7 @@ def test_a_failed_reload_goes_back_to_the_log_before(open_log: Any, tmp_path: Pa
     first = open_log(str(tmp_path / "first"))
     second = open_log(str(tmp_path / "second"), loglevel="debug")
     first.debug("to the second")
-    first.install()
+    first.reinstate()
     second.debug("dropped")
     second.info("to the first")
     assert messages(tmp_path / "first") == ["[INFO] to the first"]

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from corral.arbiter.commands import WATCHED, Command, decode
 from corral.arbiter.plan import (
@@ -29,12 +30,12 @@ from corral.arbiter.plan import (
 )
 from corral.arbiter.pool import Handle, Pool, Reason
 from corral.errors import EXIT_APP, EXIT_BOOT, ConfigError
-from corral.report.log import Log
+from corral.report.logger import Logger
 from corral.shared import process
 from corral.shared.scoreboard import ASLEEP, Cell, Interface, Row, Scoreboard, State
 from corral.shared.wakeup import Wakeup
 
-Spawner = Callable[[Row, int], int]
+Spawner = Callable[[Row, int], tuple[int, Any]]
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -47,7 +48,7 @@ class Edition:
     timeout: float
     boot_timeout: float
     graceful_timeout: float
-    spawn: Spawner  # (row, age) → pid; OSError if there is no fork to be had
+    spawn: Spawner  # (row, age) → pid, and the worker as hooks know it; OSError if there is no fork to be had
     adopt: Callable[[], None]  # it works: let go of what only its predecessor had
     discard: Callable[[], None]  # it doesn't: let go of what only it has
 
@@ -79,13 +80,14 @@ class Arbiter:
     def __init__(
         self,
         *,
-        log: Log,
+        log: Logger,
         board: Scoreboard,
         wakeup: Wakeup,
         edition: Edition,
         load_edition: Callable[[int], Edition],
         reopen_logs: Callable[[], None],
         stop_listening: Callable[[], None],
+        call: Callable[..., None],
         daemon: bool = False,
     ) -> None:
         self.log = log
@@ -96,6 +98,7 @@ class Arbiter:
         self.load_edition = load_edition
         self.reopen_logs = reopen_logs
         self.stop_listening = stop_listening
+        self.call = call  # a hook, by its name
         self.daemon = daemon
         self.pool = Pool(board.slots)
         self.age = 0
@@ -202,6 +205,7 @@ class Arbiter:
         self.note_reading(handle)
         self.explain_death(handle, death)
         handle.row.release()
+        self.call("child_exit", handle.worker)
         if handle.told or self.stop is not None:
             return
         now = time.monotonic_ns()
@@ -235,7 +239,9 @@ class Arbiter:
     def explain_death(self, handle: Handle, death: process.Death) -> None:
         pid = handle.pid
         if not death.signum:
-            if death.code:
+            if handle.aborted_at and handle.reason is not None:
+                self.log.error("Worker (pid:%d) was sent SIGABRT by the arbiter: %s", pid, handle.reason.value)
+            elif death.code:
                 self.log.error("Worker (pid:%d) exited with code %d", pid, death.code)
             elif not handle.told and not handle.drain_since:
                 self.log.warning("Worker (pid:%d) exited with code 0, unasked", pid)
@@ -315,10 +321,12 @@ class Arbiter:
 
     def scale(self, workers: int) -> None:
         """More or fewer workers, for the generation to come as well as for the one that serves."""
+        before = self.edition.workers
         for edition in (self.edition, self.fallback):
             if edition is not None:
                 edition.workers = min(workers, self.board.slots)
         self.log.info("Workers wanted: %d", workers)
+        self.call("nworkers_changed", self.edition.workers, before)
 
     def reopen(self) -> None:
         self.reopen_logs()
@@ -356,7 +364,7 @@ class Arbiter:
         row.claim(generation, now)
         self.age += 1
         try:
-            pid = edition.spawn(row, self.age)
+            pid, worker = edition.spawn(row, self.age)
         except OSError as error:
             row.release()
             edition.refusals += 1
@@ -365,7 +373,7 @@ class Arbiter:
             self.log.error("Can't fork a worker: %s; next try in %d s", error.strerror, pause // SECOND)
             return
         edition.refusals = 0
-        self.pool.handles[pid] = Handle(pid=pid, age=self.age, generation=generation, born=now, row=row)
+        self.pool.handles[pid] = Handle(pid=pid, age=self.age, generation=generation, born=now, row=row, worker=worker)
 
     def abandon(self) -> None:
         failed, previous = self.edition, self.fallback
@@ -399,9 +407,12 @@ class Arbiter:
             self.log.error("Worker (pid:%d) is not ready after %.1f s (boot_timeout)", handle.pid, age)
             self.note_failed_boot(self.edition_of(handle), now, 0)
         else:
-            request = handle.row.in_flight() or "unknown"
+            request = handle.row.in_flight()
             age = (now - busy_since) / SECOND
-            self.log.error("Request in flight for %.1f s (pid:%d): %s", age, handle.pid, request)
+            if request:
+                self.log.error("Request in flight for %.1f s (pid:%d): %s", age, handle.pid, request)
+            else:
+                self.log.error("No sign of life for %.1f s (pid:%d)", age, handle.pid)
         handle.aborted_at, handle.reason = now, reason
         self.send(handle, signal.SIGABRT)
 

@@ -5,6 +5,7 @@ It holds facts and answers questions about them. Whether something follows from 
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from corral.shared.scoreboard import Cell, Row, State
 
@@ -27,6 +28,7 @@ class Handle:
     generation: int
     born: int
     row: Row
+    worker: Any = None  # as hooks know it
 
     # the last reading of its row
     state: State = State.BOOTING

@@ -18,7 +18,7 @@ from corral.errors import ConfigError
 
 __all__ = [
     "Given", "Layer", "Loaded", "Mistakes", "UsageError",
-    "add_to_path", "command_of", "gather", "load_config", "make_parser",
+    "add_to_path", "command_of", "gather", "load_config", "load_own", "make_parser",
 ]  # fmt: skip
 OPTION_VARIABLES = ("GUNICORN_CMD_ARGS", "CORRAL_CMD_ARGS")
 
@@ -35,7 +35,10 @@ class Loaded:
 
 def load_config(argv: Sequence[str], environ: Mapping[str, str], cwd: str, own: Layer | None = None) -> Loaded:
     """Read all sources. Raises ConfigError, which says what to do. May be called again, for a reload."""
-    loaded = gather(argv, environ, cwd, own)
+    return insist(gather(argv, environ, cwd, own))
+
+
+def insist(loaded: Loaded) -> Loaded:
     if len(loaded.problems) == 1:
         raise loaded.problems[0]
     if loaded.problems:
@@ -61,6 +64,11 @@ def gather(argv: Sequence[str], environ: Mapping[str, str], cwd: str, own: Layer
     # As with gunicorn, `chdir` moves the application, not the place where its configuration is looked for.
     chosen = from_platform(environ) | (own or {}) | from_file(path or None, cwd, findings) | above
     return settle(chosen, cwd, findings)
+
+
+def load_own(own: Layer, environ: Mapping[str, str], cwd: str) -> Loaded:
+    """An application that configures itself: its settings over the platform's defaults. Raises ConfigError."""
+    return insist(settle(from_platform(environ) | own, cwd, Findings()))
 
 
 def settle(chosen: Layer, cwd: str, findings: Findings) -> Loaded:

@@ -15,6 +15,8 @@ from corral.net.reactor import Reactor
 if TYPE_CHECKING:
     from corral.net.tls import TlsStream
 
+Seal = Callable[[int], "TlsStream"]
+
 
 class Timeouts(NamedTuple):
     """Nanoseconds, NEVER is no limit; `pace` is nanoseconds that a byte may take on the average, 0 is no limit."""
@@ -60,6 +62,6 @@ class Origin(NamedTuple):
     prepare_trusted: Callable[[Environ], None]
     local: bool  # a unix socket: its peers are on this machine, and are trusted
     family: int = socket.AF_INET
-    seal: "Callable[[int], TlsStream] | None" = None  # the listener speaks TLS
+    seal: Seal | None = None  # the listener speaks TLS
     inbound: Callable[..., Inbound] = Inbound  # which protocol is spoken, and how strictly
     announced: Callable[[Inbound, Callable[[Inbound], None]], Inbound] | None = None  # by a PROXY header

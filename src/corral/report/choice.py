@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from corral.errors import ConfigError
+from corral.config.named import load_class
 from corral.report.access import AccessLog, Environ, Headers, compile_format
 from corral.report.line import ACCESS_LOGGER, ERROR_LOGGER, LineHandler
 from corral.report.logger import LOG_SETTINGS, Logger, LogSettings
@@ -72,62 +72,19 @@ def close(log: Any) -> None:
 
 
 def named(name: str) -> Any:
-    if name in SIMPLE:
-        return Logger
-    if name in STATSD:
-        from corral.report.statsd import Statsd  # lazily: it brings socket
-
-        return Statsd
-    found = entry_point(name) if name.startswith("egg:") or "." not in name else attribute(name)
-    if not callable(found):
-        raise ConfigError(f"logger_class {name!r} is no class but {type(found).__name__}")
-    return found
+    return load_class("logger_class", name, GROUP, OWN)
 
 
-def entry_point(name: str) -> Any:
-    """`egg:DISTRIBUTION#NAME`, or NAME of any distribution that has one in the group of loggers."""
-    from importlib.metadata import entry_points  # lazily: it brings email, 2 MiB
+def statsd() -> Any:
+    from corral.report.statsd import Statsd  # lazily: it brings socket
 
-    package, _, short = name.removeprefix("egg:").rpartition("#")
-    points = {}
-    for point in entry_points(group=GROUP):
-        owner = point.dist.name if point.dist is not None else ""
-        points[f"egg:{owner}#{point.name}" if package else point.name] = point
-    wanted = f"egg:{package}#{short or 'simple'}" if package else short
-    if wanted in points:
-        return loaded(name, points[wanted].load)
-    raise ConfigError(f"logger_class {name!r} is not installed{nearest(name, ['simple', 'statsd', *points])}")
+    return Statsd
 
 
-def attribute(name: str) -> Any:
-    import importlib  # it is loaded already
-
-    path, _, attribute = name.rpartition(".")
-    module = loaded(name, lambda: importlib.import_module(path))
-    found = getattr(module, attribute, None)
-    if found is None:
-        hint = nearest(attribute, [name for name, value in vars(module).items() if isinstance(value, type)])
-        raise ConfigError(f"logger_class {name!r}: module {path!r} has no {attribute!r}{hint}")
-    return found
-
-
-def loaded(name: str, load: Any) -> Any:
-    try:
-        return load()
-    except Exception as error:
-        missing = error.name if isinstance(error, ModuleNotFoundError) else None
-        if missing and name.startswith(f"{missing}."):
-            hint = nearest(name, [*SIMPLE, *STATSD])
-            raise ConfigError(f"logger_class {name!r}: there is no module {name.rpartition('.')[0]!r}{hint}") from None
-        text = " ".join(str(error).split())
-        raise ConfigError(f"logger_class {name!r} can't be imported: {type(error).__name__}: {text}") from error
-
-
-def nearest(name: str, candidates: list[str]) -> str:
-    import difflib  # lazily: only a typing error needs it
-
-    found = difflib.get_close_matches(name, candidates, 1, 0.6)
-    return f"; did you mean {found[0]!r}?" if found else ""
+OWN: Final[Mapping[str, Callable[[], Any]]] = {
+    **{name: lambda: Logger for name in SIMPLE},
+    **dict.fromkeys(STATSD, statsd),
+}
 
 
 # The line

@@ -271,8 +271,6 @@ class Logger:
         for file in self.log_files:
             file.close()
 
-    install = reinstate
-
 
 def makes_json(layout: str) -> bool:
     try:

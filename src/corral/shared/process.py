@@ -270,12 +270,12 @@ class Daemon:
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
 
-    def detach(self) -> None:
+    def detach(self, *, keep_output: bool = False) -> None:
         """The start has succeeded: let go of the terminal, and let the command end."""
         sys.stdout.flush()
         sys.stderr.flush()
         null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0, 1, 2):
+        for descriptor in (0,) if keep_output else (0, 1, 2):
             os.dup2(null, descriptor)
         if null > 2:
             os.close(null)

@@ -1,48 +1,39 @@
-"""The life of a worker process, from the fork to its exit code: boot, serve, leave."""
+"""The life of a worker process, from the fork to its exit code, whatever class the worker is of."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
-from corral.app import Application, check_served
-from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
-from corral.shared.scoreboard import Cell, Interface, State
-from corral.worker import sync
-from corral.worker.orders import Quit, watch
-from corral.worker.worker import Worker
+from corral.errors import EXIT_BOOT, EXIT_CRASH, AppLoadError, ConfigError
+from corral.shared.scoreboard import Cell
 
 
-def run_worker(*, load: Callable[[], Application], **parts: Any) -> int:
-    """The exit code: 0, EXIT_BOOT or EXIT_APP. `parts` are a Worker's."""
-    worker = Worker(**parts)
+def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None]) -> int:
+    """The exit code. `prepare` is what comes before the worker's own code, `bury` what comes after it.
+
+    A failure before the worker has booted is told from one after it: EXIT_BOOT and EXIT_APP say that another try with
+    the same code will fail as well.
+    """
+    worker.pid = os.getpid()
+    worker.place.row.cells[Cell.PID] = worker.pid
     worker.log.info("Booting worker with pid: %d", worker.pid)
-    watch(worker)
-    code = boot(worker, load)
     try:
-        if code == 0:
-            worker.cells[Cell.STATE] = State.READY
-            worker.wake_arbiter()
-            sync.serve(worker)
-    except Quit:
-        worker.settle()
-    worker.log.info("Worker exiting (pid: %d)", worker.pid)
-    return code
-
-
-def boot(worker: Worker, load: Callable[[], Application]) -> int:
-    """Load the application. 0, or the exit code that tells the arbiter why there is none."""
-    try:
-        worker.secure()
-        application = load()
-        check_served(application)
-    except ConfigError as error:
+        prepare()
+        worker.init_process()
+        return 0
+    except (ConfigError, AppLoadError) as error:
         worker.log.error("%s", error)
-        return EXIT_BOOT
-    except AppLoadError as error:
-        worker.log.error("%s", error)
-        return error.exit_code
-    except (Exception, SystemExit):
+        return error.exit_code if isinstance(error, AppLoadError) else EXIT_BOOT
+    except SystemExit as leaving:
+        if not worker.booted and not worker.aborted:
+            worker.log.exception("Exception in worker process")
+            return EXIT_BOOT
+        if worker.aborted:
+            worker.log.exception("Worker aborted")
+        return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+    except Exception:
         worker.log.exception("Exception in worker process")
-        return EXIT_BOOT
-    worker.app = application.callable
-    worker.cells[Cell.INTERFACE] = Interface.WSGI
-    return 0
+        return EXIT_CRASH if worker.booted else EXIT_BOOT
+    finally:
+        worker.log.info("Worker exiting (pid: %d)", worker.pid)
+        bury()

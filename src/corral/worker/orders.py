@@ -1,31 +1,55 @@
 """What reaches a worker from outside: signals, and the end of its arbiter. Both are descriptors in its loop.
 
-It knows what each means for a worker; no signal handler of it does anything, so nothing happens in the middle of
-something else.
+It knows which signals there are, and that nothing happens in the middle of something else; what each means for a worker
+is the worker's: `handle_exit` and the others of gunicorn's API.
 """
 
 import signal
+from collections.abc import Callable
+from types import FrameType
+from typing import Any, Protocol
 
 from corral.net.reactor import NEVER
-from corral.worker.worker import Worker
+from corral.worker.place import Place
+from corral.worker.serving import Serving
 
-GRACEFUL = (signal.SIGTERM,)
-QUICK = (signal.SIGINT, signal.SIGQUIT)
-REOPEN = (signal.SIGUSR1,)
+Handle = Callable[[int, FrameType | None], None]
 
 
-def watch(worker: Worker) -> None:
-    """From here on signals are bytes in a pipe, read between requests.
+class Heeding(Protocol):
+    """A worker that heeds its orders."""
 
-    Those that are the arbiter's are ignored since the fork (shared.process.reset_signals).
-    """
-    worker.wakeup.watch_signals((*GRACEFUL, *QUICK, *REOPEN))
-    worker.reactor.add(worker.wakeup.fileno(), Orders(worker))
-    worker.reactor.add(worker.lifeline, Lifeline(worker))
+    serving: Serving
+    place: Place
+    pid: int | str
+    log: Any
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None: ...
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None: ...
+    def handle_abort(self, sig: int, frame: FrameType | None) -> None: ...
+    def handle_usr1(self, sig: int, frame: FrameType | None) -> None: ...
 
 
 class Quit(BaseException):
     """Leave now: nothing more is answered."""
+
+
+def watch(worker: Heeding) -> None:
+    """From here on signals are bytes in a pipe, read between requests; but for ABRT, which is for a request that hangs.
+
+    Those that are the arbiter's are ignored since the fork (shared.process.reset_signals).
+    """
+    handlers: dict[int, Handle] = {
+        signal.SIGTERM: worker.handle_exit,
+        signal.SIGINT: worker.handle_quit,
+        signal.SIGQUIT: worker.handle_quit,
+        signal.SIGUSR1: worker.handle_usr1,
+    }
+    serving = worker.serving
+    serving.wakeup.watch_signals(handlers)
+    signal.signal(signal.SIGABRT, worker.handle_abort)
+    serving.reactor.add(serving.wakeup.fileno(), Orders(serving, handlers))
+    serving.reactor.add(worker.place.lifeline, Lifeline(worker))
 
 
 class Orders:
@@ -33,17 +57,15 @@ class Orders:
 
     due = NEVER
 
-    def __init__(self, worker: Worker) -> None:
-        self.worker = worker
+    def __init__(self, serving: Serving, handlers: dict[int, Handle]) -> None:
+        self.serving = serving
+        self.handlers = handlers
 
     def ready(self, _: int) -> None:
-        for signum in self.worker.wakeup.drain():
-            if signum in QUICK:
-                raise Quit
-            if signum in GRACEFUL:
-                self.worker.leave()
-            elif signum in REOPEN:
-                self.worker.reopen_logs()
+        for signum in self.serving.wakeup.drain():
+            handler = self.handlers.get(signum)
+            if handler is not None:
+                handler(signum, None)
 
     def expire(self, now: int) -> None:
         pass
@@ -54,14 +76,15 @@ class Lifeline:
 
     due = NEVER
 
-    def __init__(self, worker: Worker) -> None:
+    def __init__(self, worker: Heeding) -> None:
         self.worker = worker
 
     def ready(self, _: int) -> None:
-        self.worker.reactor.remove(self.worker.lifeline)
-        if self.worker.accepting:
-            self.worker.log.info("The arbiter is gone, worker (pid: %d) leaves", self.worker.pid)
-            self.worker.leave()
+        worker = self.worker
+        worker.serving.reactor.remove(worker.place.lifeline)
+        if worker.serving.accepting:
+            worker.log.info("The arbiter is gone, worker (pid: %s) leaves", worker.pid)
+            worker.serving.leave()
 
     def expire(self, now: int) -> None:
         pass

@@ -3,72 +3,120 @@
 It knows how listeners, connections and the worker meet; it must not know HTTP.
 """
 
-import os
-from collections.abc import Callable
+from types import FrameType
 
-from corral import SOFTWARE
-from corral.gateway.wsgi import (
-    Environ,
-    Errors,
-    Trust,
-    base_environ,
-    cgi_keys,
-    name_server,
-    prepare_plain,
-    prepare_trusted,
-)
-from corral.http.inbound import NAMES
+from corral.app import check_served
+from corral.config.hooks import NO_HOOK
 from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection, Flushing, Lingering
 from corral.net.handshake import Handshaking
-from corral.net.listener import Listener
-from corral.net.protocol import announced_of, inbound_of
 from corral.net.reactor import SECOND, monotonic
-from corral.net.service import Origin
-from corral.net.trust import truster
-from corral.worker.worker import Worker
+from corral.net.service import Seal
+from corral.report.choice import heed
+from corral.shared.scoreboard import Cell, Interface
+from corral.worker.base import Worker
+from corral.worker.orders import Quit, watch
+from corral.worker.origins import origin
+from corral.worker.serving import Hooked, Serving
 
 BURST = 8  # connections accepted a wake-up, where no sibling could take them
-NAMELESS = ("localhost", "80")  # what a unix socket is called by a request without Host
 FIRST_REQUEST = SECOND  # how long a leaving worker waits for the first request of a connection it has accepted
 
 
-def serve(worker: Worker) -> None:
-    acceptors = [
-        Acceptor(listener, origin(worker, listener), 1 if worker.config.workers > 1 else BURST, complainer(worker))
-        for listener in worker.listeners
-    ]
+class SyncWorker(Worker):
+    """The worker of `worker_class = "sync"`."""
+
+    serving: Serving
+    seal: Seal | None
+
+    def init_process(self) -> None:
+        hooked = self.cfg.pre_request is not NO_HOOK or self.cfg.post_request is not NO_HOOK
+        self.serving = Hooked(self) if hooked else Serving(self)
+        try:
+            super().init_process()
+        except Quit:
+            self.serving.settle()
+
+    def init_signals(self) -> None:
+        watch(self)
+
+    def open_pipe(self) -> None:
+        """Signals are in the loop, see `orders`."""
+
+    def load_wsgi(self) -> None:
+        self.seal = self.place.secure()
+        super().load_wsgi()
+        check_served(self.wsgi, str(self.cfg.wsgi_app))
+        self.place.access = heed(self.log, self.place.access)
+        self.place.row.cells[Cell.INTERFACE] = Interface.WSGI
+
+    def run(self) -> None:
+        self.serving.access = self.place.access
+        self.serving.serve_app(self.wsgi)
+        several = self.cfg.workers > 1
+        acceptors = [
+            Acceptor(listener, origin(self.serving, listener, self.seal), 1 if several else BURST, self.cant_accept)
+            for listener in self.place.listeners
+        ]
+        serve(self.serving, acceptors)
+
+    def cant_accept(self, error: OSError) -> None:
+        self.log.error("Can't accept a connection: %s; trying again in a moment", error.strerror)
+
+    def notify(self) -> None:
+        """The loop has its own way to be seen; called by an application, this gives its request another `timeout`."""
+        cells = self.place.row.cells
+        if not self.tmp.ready or cells[Cell.BUSY_SINCE]:
+            self.tmp.notify()
+
+    # -- signals: all but ABRT come through the loop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.serving.leave()
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        self.alive = False
+        self.call("worker_int")
+        raise Quit
+
+    def handle_usr1(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_usr1(sig, frame)
+        if self.place.access is not None:
+            self.place.access.reopen()
+
+
+def serve(serving: Serving, acceptors: list[Acceptor]) -> None:
     for acceptor in acceptors:
         acceptor.open()
-    while worker.accepting:
-        worker.reactor.turn()
-        worker.settle()
-    drain(worker, acceptors)
+    while serving.accepting:
+        serving.reactor.turn()
+        serving.settle()
+    drain(serving, acceptors)
 
 
-def drain(worker: Worker, acceptors: list[Acceptor]) -> None:
+def drain(serving: Serving, acceptors: list[Acceptor]) -> None:
     """Take what waits in the accept queue, finish what has begun, then let go of the silent ones."""
     for acceptor in acceptors:
         acceptor.drain()
         acceptor.close()
         acceptor.listener.close()
-    reactor = worker.reactor
+    reactor = serving.reactor
     now = monotonic()
     for handler in list(reactor.handlers.values()):
         if isinstance(handler, Connection):
             retire(handler, now)
         elif isinstance(handler, Handshaking):
             handler.hurry(now + FIRST_REQUEST)
-    while worker.connections and monotonic() < worker.stop_at:
-        reactor.wake_at = min(reactor.wake_at, worker.stop_at)
+    while serving.connections and monotonic() < serving.stop_at:
+        reactor.wake_at = min(reactor.wake_at, serving.stop_at)
         reactor.turn()
-        worker.settle()
+        serving.settle()
     for left in list(reactor.handlers.values()):
         if isinstance(left, Connection):
             left.close()
         elif isinstance(left, Flushing | Lingering | Handshaking):
             left.connection.close()
-    worker.settle()
+    serving.settle()
 
 
 def retire(connection: Connection, now: int) -> None:
@@ -79,50 +127,3 @@ def retire(connection: Connection, now: int) -> None:
             connection.close()
     elif connection.inbound.idle:
         connection.due = min(connection.due, now + FIRST_REQUEST)
-
-
-def origin(worker: Worker, listener: Listener) -> Origin:
-    config = worker.config
-    trust = Trust(
-        cgi_keys(config.secure_scheme_headers), tuple(config.forwarder_headers), config.header_map,
-        os.environ.get("SCRIPT_NAME", ""),
-    )  # fmt: skip
-    local = not listener.name[0]
-    base = base_environ(
-        server=NAMELESS if local else listener.name,
-        software=SOFTWARE,
-        multithread=False,
-        multiprocess=config.workers > 1,
-        script_name=trust.script_name,
-        errors=Errors(),
-    )
-    if worker.seal is not None:
-        base["wsgi.url_scheme"] = "https"
-    NAMES.notable.update(key for key, _ in trust.secure_scheme_headers)
-    if local:
-        NAMES.notable.add("HTTP_HOST")
-
-    def prepare_proxied(fields: Environ) -> None:
-        prepare_trusted(fields, trust)
-        if local:
-            name_server(fields)
-
-    return Origin(
-        worker,
-        base,
-        truster(config.forwarded_allow_ips),
-        lambda fields: prepare_plain(fields, trust),
-        prepare_proxied,
-        local=local,
-        family=listener.family,
-        inbound=inbound_of(config, local),
-        announced=announced_of(config, local),
-        seal=worker.seal,
-    )
-
-
-def complainer(worker: Worker) -> Callable[[OSError], None]:
-    def complain(error: OSError) -> None:
-        worker.log.error("Can't accept a connection: %s; trying again in a moment", error.strerror)
-
-    return complain

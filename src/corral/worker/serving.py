@@ -1,30 +1,23 @@
-"""What a worker is: settings, a row of the scoreboard, logs; and where each request ends, `account`.
+"""What a worker is to its connections, a Service: settings, counters, logs; and where each request ends, `account`.
 
-How requests meet the application is the loop's affair (worker.sync), how it begins and ends is worker.life's, who lives
-and who is killed is the arbiter's.
+How requests meet the application is the loop's affair (worker.sync), what happens to the process is its worker's.
 """
 
-import os
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import Any
 
-from corral.config.settings import Config
 from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
+from corral.gateway.views import Request, Response
 from corral.gateway.wsgi import App, Environ
 from corral.http.head import Limits
 from corral.http.response import Heads
-from corral.net.listener import Listener
 from corral.net.reactor import NEVER, SECOND, Reactor, monotonic
 from corral.net.service import Timeouts
-from corral.report.access import AccessLog
-from corral.report.log import Log
-from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, Cell, Row, Scoreboard, State
+from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, Cell, State
 from corral.shared.wakeup import Wakeup
-
-if TYPE_CHECKING:
-    from corral.net.tls import ContextFactory, TlsStream
+from corral.worker.base import Worker
 
 SERVER = "corral"
 # Plain integers: looking a member up in its enumeration costs 0.1 µs.
@@ -45,36 +38,20 @@ def http_date(epoch: float) -> str:
     return f"{WEEKDAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
 
 
-class Worker:
-    """What runs in the child. A connection sees it as its Service."""
+class Serving:
+    """A connection's Service. `worker` is whom hooks and logs know."""
 
-    def __init__(
-        self,
-        *,
-        config: Config,
-        log: Log,
-        access: AccessLog | None,
-        listeners: list[Listener],
-        row: Row,
-        board: Scoreboard,
-        lifeline: int,
-        wake_arbiter: Callable[[], None],
-        age: int,
-        tls: "ContextFactory | None" = None,
-    ) -> None:
+    def __init__(self, worker: Worker) -> None:
+        config, place = worker.cfg, worker.place
+        self.worker = worker
         self.config = config
-        self.tls = tls
-        self.seal: Callable[[int], TlsStream] | None = None  # what makes a connection speak TLS
-        self.log = log
-        self.access = access
-        self.listeners = listeners
-        self.cells = row.cells
-        self.memory = row.memory
-        self.arbiter_row = board.arbiter
-        self.wake_arbiter = wake_arbiter
-        self.lifeline = lifeline
-        self.age = age
-        self.pid = os.getpid()
+        self.place = place
+        self.log = worker.log
+        self.access = place.access
+        self.cells = place.row.cells
+        self.memory = place.row.memory
+        self.arbiter_row = place.board.arbiter
+        self.wake_arbiter = place.wake_arbiter
         self.app: App
         self.reactor = Reactor()
         self.wakeup = Wakeup()
@@ -95,35 +72,23 @@ class Worker:
         self.keeping = config.keepalive > 0
         self.stop_at = NEVER  # the end of the drain
         self.connections = 0
-        self.requests = 0
+        self.settled = 0  # requests up to the last settling
+        self.requests = 0  # and since
         self.errors = 0
         self.bytes_out = 0
         self.next_date = 0
-
-    # -- life
-
-    def secure(self) -> None:
-        """Make the context of TLS, if there is any to make. Raises ConfigError, and whatever the hook raises."""
-        if self.tls is not None:
-            from corral.net.tls import TlsStream, make_context  # lazily: only who has certificates pays for ssl
-
-            context = make_context(self.config, self.tls)
-            self.seal = lambda fd: TlsStream(fd, context)
-
-    def reopen_logs(self) -> None:
-        self.log.reopen_files()
-        if self.access is not None:
-            self.access.reopen()
 
     def leave(self) -> None:
         """Stop accepting; finish what has begun, within graceful_timeout."""
         if not self.accepting:
             return
-        self.accepting = self.keeping = False
-        self.cells[Cell.STATE] = State.DRAINING
+        self.accepting = self.keeping = self.worker.alive = False
         self.cells[Cell.DRAIN_SINCE] = monotonic()
         self.stop_at = monotonic() + int(self.config.graceful_timeout * SECOND)
-        self.wake_arbiter()
+        self.place.enter(State.DRAINING)
+
+    def serve_app(self, app: App) -> None:
+        self.app = app
 
     # -- what a connection asks of its Service
 
@@ -195,13 +160,47 @@ class Worker:
             cells[REQUEST_LENGTH] = 0
             cells[REQUESTS] += self.requests
             cells[BYTES_OUT] += self.bytes_out
+            self.worker.nr = self.settled = self.settled + self.requests
             self.requests = self.bytes_out = 0
+            if self.worker.nr >= self.worker.max_requests and self.accepting:
+                self.log.info("Autorestarting worker after current request.")
+                self.leave()
         if self.errors:
             cells[Cell.ERRORS] += self.errors
             self.errors = 0
         cells[CONNECTIONS] = self.connections
         if self.access is not None:
             self.access.flush()
+
+
+class Hooked(Serving):
+    """With pre_request or post_request: both are called here, so that a server without them doesn't ask for them."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker)
+        self.request: Request | None = None
+
+    def serve_app(self, app: App) -> None:
+        """If pre_request raises, the request fails, as with gunicorn: it is a way to refuse one."""
+        worker, hook = self.worker, self.config.pre_request
+
+        def hooked(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+            worker.nr = self.settled + self.requests + 1
+            self.request = Request(environ)
+            hook(worker, self.request)
+            return app(environ, start_response)
+
+        self.app = hooked
+
+    def account(self, environ: Environ, exchange: Exchange, start: int) -> int:
+        super().account(environ, exchange, start)
+        response = Response(
+            exchange.status, exchange.headers, exchange.sent, chunked=exchange.chunked, keep_alive=exchange.keep_alive
+        )
+        self.worker.call("post_request", self.request or Request(environ), environ, response)
+        self.request = None
+        self.reactor.now = now = monotonic()
+        return now
 
 
 def limit(seconds: float) -> int:

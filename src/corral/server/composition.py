@@ -1,0 +1,336 @@
+"""The composition: from a site and its configuration to a running server, and its way from generation to generation.
+
+It knows the order of a start, of a reload and of the end, and has everything undone that it did, however it ends.
+"""
+
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack, suppress
+from typing import Any, NoReturn
+
+from corral import __version__
+from corral.arbiter.arbiter import Arbiter, Edition
+from corral.arbiter.commands import WATCHED
+from corral.config.load import Loaded
+from corral.config.named import load_class
+from corral.config.settings import Config
+from corral.errors import EXIT_BOOT, EXIT_CONFIG, EXIT_CRASH, AppLoadError, ConfigError
+from corral.net.listener import AddressInUse, Listener, open_all, open_listeners, parse_address
+from corral.report import choice
+from corral.server.generation import Generation, Shared, prepare_tls
+from corral.server.master import Master
+from corral.server.site import Site
+from corral.server.surroundings import Surroundings
+from corral.shared import process
+from corral.shared.process import Pidfile
+from corral.shared.scoreboard import Scoreboard
+from corral.shared.wakeup import Wakeup
+from corral.worker.sync import SyncWorker
+
+SLOTS = 1024
+# A predecessor that is still stopping frees its port in a moment; gunicorn waits as long for it.
+BIND_TRIES = 5
+BIND_PAUSE = 1.0
+WORKERS = {"sync": lambda: SyncWorker, "gthread": lambda: SyncWorker}
+
+
+class Preload(Exception):
+    """The application could not be loaded in the arbiter; it has been logged."""
+
+    def __init__(self, exit_code: int) -> None:
+        self.exit_code = exit_code
+
+
+class EarlyStop(SystemExit):
+    """TERM, INT or QUIT before there are workers."""
+
+
+def serve(site: Site, loaded: Loaded, *, master: Master | None = None) -> int:
+    """Run the server until it is stopped; its exit code. At a reload the site reads its configuration anew."""
+    server = Server(site, loaded, master or Master(site))
+    with ExitStack() as cleanup:
+        try:
+            return server.run(cleanup)
+        except ConfigError as error:
+            server.fail(error)
+            return server.leave(EXIT_CONFIG)
+        except Preload as failure:
+            return server.leave(failure.exit_code)
+        except EarlyStop:
+            return server.leave(0)
+        except Exception:
+            if server.log is None:
+                raise
+            server.log.exception("Unhandled exception in main loop")
+            return server.leave(EXIT_CRASH)
+
+
+class Server:
+    """What lives as long as the server does, whatever generation is serving."""
+
+    def __init__(self, site: Site, loaded: Loaded, master: Master) -> None:
+        self.site = site
+        self.config = loaded.config
+        self.warnings = loaded.warnings
+        self.master = master
+        self.log: Any = None
+        self.arbiter: Arbiter | None = None
+        self.daemon: process.Daemon | None = None
+        self.surroundings = Surroundings()
+        self.wakeup = Wakeup()
+        lifeline, writer = os.pipe()
+        self.shared = Shared(
+            board=Scoreboard(max(SLOTS, 2 * loaded.config.workers)),
+            wakeup=self.wakeup,
+            lifeline=lifeline,
+            lifeline_writer=writer,
+            surroundings=self.surroundings,
+            master=master,
+        )
+        self.inherited = False
+        self.generations: dict[int, Generation] = {}  # by number
+        master.server = self
+
+    @property
+    def latest(self) -> Generation:
+        return self.generations[max(self.generations)]
+
+    # start
+
+    def run(self, cleanup: ExitStack) -> int:
+        """The order of gunicorn's start, as far as anybody can see it."""
+        config = self.config
+        self.surroundings.enter(config)
+        os.umask(config.umask)
+        if config.daemon:
+            self.daemon = process.daemonize()
+            self.master.pid = os.getpid()
+        self.wakeup.watch_signals(WATCHED)
+        for signum in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+            signal.signal(signum, leave_early)
+        log = self.log = self.open_log(config)
+        log.info("Starting corral %s", __version__)
+        for warning in self.warnings:
+            log.warning("%s", warning)
+        first = self.generations[1] = self.generation(config, log)
+        self.master.call("nworkers_changed", config.workers, None)
+        if config.pidfile:
+            pidfile = Pidfile(config.pidfile)
+            pidfile.create()
+            cleanup.callback(pidfile.remove)
+        self.insist("on_starting")
+        cleanup.callback(self.stop_listening)
+        first.listeners = self.listen(config, log)
+        self.say_where(first)
+        log.info("Using worker: %s", config.worker_class_str)
+        check_worker_class(first.worker_class, config, log)
+        self.insist("when_ready")
+        edition = self.edition(1)
+        process.set_title(f"corral: master [{config.proc_name}]")
+        arbiter = self.arbiter = Arbiter(
+            log=log,
+            board=self.shared.board,
+            wakeup=self.wakeup,
+            edition=edition,
+            load_edition=self.load_edition,
+            reopen_logs=self.reopen_logs,
+            stop_listening=self.stop_listening,
+            call=self.master.call,
+            daemon=config.daemon,
+        )
+        if self.daemon is not None:
+            self.daemon.detach(keep_output=config.enable_stdio_inheritance)
+        try:
+            return arbiter.run()
+        finally:
+            cleanup.close()
+            self.master.call("on_exit")
+
+    def insist(self, name: str) -> None:
+        """A hook without which there is no server: users check there that everything is as it must be."""
+        try:
+            getattr(self.config, name)(self.master)
+        except Exception as error:
+            raise ConfigError(f"the hook {name} failed: {type(error).__name__}: {error}") from error
+
+    def say_where(self, generation: Generation) -> None:
+        labels = ",".join(listener.label for listener in generation.listeners)
+        if generation.tls is not None:
+            labels = labels.replace("http://", "https://")
+        generation.log.info("Listening at: %s (%d)", labels, os.getpid())
+
+    def reopen_logs(self) -> None:
+        if self.log is not None:
+            self.log.reopen_files()
+
+    def open_log(self, config: Config) -> Any:
+        choice.check(config)  # what each worker would find wrong with its access log, once
+        log = choice.open_log(config)
+        owner = process.resolve_owner(config.user, config.group)
+        for path in (config.errorlog, config.accesslog):
+            if path and path != "-" and owner.changes:
+                # The workers reopen them, as whom they are then.
+                with suppress(OSError):
+                    os.chown(path, owner.chown_uid, owner.chown_gid)
+        return log
+
+    def listen(self, config: Config, log: Any) -> list[Listener]:
+        self.inherited = os.environ.get("LISTEN_PID") == str(os.getpid())
+        for attempt in range(1, BIND_TRIES + 1):
+            try:
+                return open_listeners(config, os.environ)
+            except AddressInUse as error:
+                if attempt == BIND_TRIES:
+                    raise
+                log.warning("%s (trying again, %d of %d)", error, attempt, BIND_TRIES - 1)
+                time.sleep(BIND_PAUSE)
+        raise AssertionError("unreachable")
+
+    # generations
+
+    def generation(self, config: Config, log: Any) -> Generation:
+        """Without listeners yet. Raises ConfigError."""
+        kind = config.worker_class
+        if not isinstance(kind, type):
+            kind = load_class("worker_class", kind, "gunicorn.workers", WORKERS)
+        setup = getattr(kind, "setup", None)
+        if setup is not None:
+            setup()
+        return Generation(self.site.edition(config), config, log, kind, prepare_tls(config))
+
+    def edition(self, number: int) -> Edition:
+        generation = self.generations[number]
+        config = generation.config
+        if config.preload_app:
+            self.preload(generation)
+        return Edition(
+            generation=number,
+            app=str(config.wsgi_app or config.proc_name),
+            workers=config.workers,
+            timeout=config.timeout,
+            boot_timeout=config.boot_timeout,
+            graceful_timeout=config.graceful_timeout,
+            spawn=lambda row, age: generation.spawn(self.shared, row, age),
+            adopt=lambda: self.keep_only(number),
+            discard=lambda: self.discard(number),
+        )
+
+    def preload(self, generation: Generation) -> None:
+        """Load the application here: what is forked has it."""
+        config, log = generation.config, generation.log
+        if process.resolve_owner(config.user, config.group).changes:
+            log.warning("preload_app: the application is loaded as the present user; `user` and `group` come later")
+        try:
+            generation.site.wsgi()
+        except AppLoadError as error:
+            log.error("%s", error)
+            raise Preload(error.exit_code) from None
+        except EarlyStop:
+            raise
+        except (Exception, SystemExit):
+            log.exception("Exception while loading the application %s", config.proc_name)
+            raise Preload(EXIT_BOOT) from None
+
+    def load_edition(self, number: int) -> Edition:
+        """A reload: read everything again, and leave everything as it was if that fails."""
+        self.surroundings.leave()
+        try:
+            loaded = self.site.read()
+            self.surroundings.enter(loaded.config)
+            self.hold(number, loaded)
+            edition = self.edition(number)
+        except BaseException as error:
+            self.discard(number)
+            if isinstance(error, Preload):
+                raise ConfigError("the application can't be loaded, see above") from None
+            raise
+        self.master.call("nworkers_changed", edition.workers, self.arbiter.edition.workers if self.arbiter else None)
+        self.master.call("on_reload")
+        return edition
+
+    def hold(self, number: int, loaded: Loaded) -> None:
+        """Give a new generation its log and its listeners: its predecessor's where they are the same."""
+        config, previous = loaded.config, self.latest
+        log = previous.log if choice.same_log(config, previous.config) else self.open_log(config)
+        self.config, self.log = config, log
+        process.resolve_owner(config.user, config.group)
+        generation = self.generations[number] = self.generation(config, log)
+        log.reopen_files()
+        for warning in loaded.warnings:
+            log.warning("%s", warning)
+        if config.preload_app:
+            log.warning("preload_app: modules that are loaded stay as they are; a restart loads new code")
+        generation.listeners = self.listen_again(config)
+        if generation.listeners != previous.listeners:
+            self.say_where(generation)
+        check_worker_class(generation.worker_class, config, log)
+
+    def listen_again(self, config: Config) -> list[Listener]:
+        held = {listener.address.text: listener for other in self.generations.values() for listener in other.listeners}
+        if self.inherited:
+            return list(held.values())
+        opened = open_all([parse_address(text) for text in config.bind if text not in held], config)
+        held.update((listener.address.text, listener) for listener in opened)
+        return [held[text] for text in dict.fromkeys(config.bind)]
+
+    def discard(self, number: int) -> None:
+        """Go back to the generation before: its directory, environment and log are the arbiter's again."""
+        failed = self.log
+        if number in self.generations:
+            self.forget(number)
+        latest = self.latest
+        if failed is not latest.log:
+            choice.close(failed)
+        self.config, self.log = latest.config, latest.log
+        self.surroundings.leave()
+        self.surroundings.enter(latest.config)
+        choice.reinstate(latest.log)
+
+    def keep_only(self, number: int) -> None:
+        for other in [other for other in self.generations if other != number]:
+            self.forget(other)
+
+    def forget(self, number: int) -> None:
+        """Close what no other generation has. Workers that still drain have copies of their own."""
+        generation = self.generations.pop(number)
+        others = self.generations.values()
+        for listener in generation.listeners:
+            if not any(listener in other.listeners for other in others):
+                listener.unlink()
+                listener.close()
+        if not any(generation.log is other.log for other in others):
+            choice.close(generation.log)
+
+    def stop_listening(self) -> None:
+        for generation in self.generations.values():
+            for listener in generation.listeners:
+                listener.unlink()
+                listener.close()
+
+    # the end
+
+    def fail(self, error: ConfigError) -> None:
+        """Say why there is no server: in the log, and on the terminal if the log is elsewhere."""
+        if self.log is not None:
+            self.log.error("%s", error, exc_info=error.__cause__)
+        if self.log is None or self.config.errorlog != "-":
+            print(f"corral: error: {error}", file=sys.stderr)
+
+    def leave(self, code: int) -> int:
+        if self.daemon is not None:
+            self.daemon.report(code)
+        return code
+
+
+def check_worker_class(kind: Any, config: Config, log: Any) -> None:
+    """gunicorn's way for a worker class to complain about settings."""
+    check = getattr(kind, "check_config", None)
+    if check is not None:
+        check(config, log)
+
+
+def leave_early(signum: int, frame: object) -> NoReturn:
+    """Until the arbiter listens to signals, these end the start at once, also a preload that hangs."""
+    raise EarlyStop(0)

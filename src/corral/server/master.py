@@ -1,0 +1,105 @@
+"""What hooks get as `server`: gunicorn's Arbiter, as far as hooks and those who start a server by hand know it.
+
+It shows what others hold, and calls the hooks themselves, so that one that raises harms nobody.
+"""
+
+import os
+import signal
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from corral.errors import EXIT_APP, EXIT_BOOT
+from corral.server.site import Site
+
+if TYPE_CHECKING:
+    from corral.server.composition import Server
+
+
+class Master:
+    """Arbiter(app).run() of gunicorn's."""
+
+    WORKER_BOOT_ERROR: ClassVar[int] = EXIT_BOOT
+    APP_LOAD_ERROR: ClassVar[int] = EXIT_APP
+    master_name: ClassVar[str] = "Master"
+    reexec_pid: ClassVar[int] = 0
+
+    server: "Server"
+
+    def __init__(self, app: Site) -> None:
+        self.app = app
+        self.pid = os.getpid()
+
+    def run(self) -> None:
+        """Serve until told to stop; raises SystemExit with the exit code."""
+        from corral.server.composition import serve  # lazily: it is made of this
+
+        raise SystemExit(serve(self.app, self.app.read(), master=self))
+
+    @property
+    def cfg(self) -> Any:
+        return self.server.config
+
+    @property
+    def log(self) -> Any:
+        return self.server.log
+
+    @property
+    def worker_class(self) -> Any:
+        return self.server.latest.worker_class
+
+    @property
+    def address(self) -> Any:
+        return self.cfg.address
+
+    @property
+    def timeout(self) -> float:
+        return float(self.cfg.timeout)
+
+    @property
+    def proc_name(self) -> str:
+        return str(self.cfg.proc_name)
+
+    @property
+    def LISTENERS(self) -> list[Any]:
+        return list(self.server.latest.listeners)
+
+    @property
+    def WORKERS(self) -> dict[int, Any]:
+        """Workers by pid."""
+        arbiter = self.server.arbiter
+        return {} if arbiter is None else {pid: handle.worker for pid, handle in arbiter.pool.handles.items()}
+
+    @property
+    def worker_age(self) -> int:
+        return 0 if self.server.arbiter is None else self.server.arbiter.age
+
+    @property
+    def num_workers(self) -> int:
+        """How many are wanted; may be set."""
+        return self.server.config.workers if self.server.arbiter is None else self.server.arbiter.edition.workers
+
+    @num_workers.setter
+    def num_workers(self, wanted: int) -> None:
+        if self.server.arbiter is not None:
+            self.server.arbiter.scale(wanted)
+            self.server.wakeup.wake()
+
+    def kill_worker(self, pid: int, sig: int) -> None:
+        if pid in self.WORKERS:
+            os.kill(pid, sig)
+
+    def kill_workers(self, sig: int) -> None:
+        for pid in self.WORKERS:
+            os.kill(pid, sig)
+
+    def wakeup(self) -> None:
+        self.server.wakeup.wake()
+
+    def reload(self) -> None:
+        os.kill(self.pid, signal.SIGHUP)
+
+    def call(self, name: str, *arguments: Any) -> None:
+        """Call a hook with this server; if it raises, the log says which one, and all goes on."""
+        try:
+            getattr(self.cfg, name)(self, *arguments)
+        except Exception:
+            self.log.exception("The hook %s failed", name)
