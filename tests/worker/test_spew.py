@@ -2,6 +2,7 @@
 
 import linecache
 import sys
+import textwrap
 import threading
 
 import pytest
@@ -30,7 +31,7 @@ def lines_of(name, act):
 
 def module(name):
     """A module's `add`, whose source is known."""
-    filename = f"<{name}>"
+    filename = f"/srv/{name}.py"
     linecache.cache[filename] = (len(SOURCE), None, SOURCE.splitlines(True), filename)
     scope = {"__name__": name}
     exec(compile(SOURCE, filename, "exec"), scope)
@@ -57,8 +58,16 @@ def test_threads_are_traced_too():
 
 def test_a_module_without_source_still_has_its_lines():
     scope = {"__name__": "bare"}
-    exec(compile("def one():\n    return 1", "<nowhere at all>", "exec"), scope)
+    exec(compile("def one():\n    return 1", "/srv/nowhere.py", "exec"), scope)
     assert lines_of("bare", scope["one"]) == ["bare:2: \n"]
+
+
+def test_pythons_library_is_told_where_the_application_calls_it():
+    scope = {"__name__": "shop", "dedent": textwrap.dedent}
+    exec(compile("def act(): dedent('  a')", "/srv/shop.py", "exec"), scope)
+    assert lines_of("textwrap", scope["act"])
+    scope["__name__"] = "corral.app"
+    assert not lines_of("textwrap", scope["act"])
 
 
 @pytest.mark.parametrize("name", ["corral", "corral.worker.sync", "importlib._bootstrap"])
