@@ -76,8 +76,9 @@ class Connection:
         service.connections += 1
 
     def ready(self, _: int) -> None:
+        read = self.read  # not self.read(...): CPython looks methods up slowly where there is a slot, 0.04 µs
         try:
-            data = self.read(self.fd, READ_SIZE)
+            data = read(self.fd, READ_SIZE)
         except BlockingIOError:
             if not self.registered:
                 self.register()
@@ -333,11 +334,12 @@ class Connection:
         if outbound is not None:
             self.queue(outbound, data)
             return
+        write = self.write
         try:
             if last and self.stream is None:
                 sent = send_last(self.fd, self.origin.family, data)
             else:
-                sent = self.write(self.fd, data)
+                sent = write(self.fd, data)
         except BlockingIOError:
             sent = 0
         except OSError as error:

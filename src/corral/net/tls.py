@@ -22,7 +22,7 @@ PIECE: Final = 32768  # sealed at a time, two records
 MOST: Final = 1 << 20  # taken of one answer before the others have their turn, however fast its reader is
 MOST_SEALED: Final = 1 << 17  # that a peer hasn't taken: more is nothing but answers to renewed keys
 PROTOCOLS: Final = ["http/1.1"]
-NO_CLIENT: Final = "a client spoke HTTP in the clear; this is an HTTPS port, use https://"
+IN_THE_CLEAR: Final = "a client spoke HTTP in the clear; this is an HTTPS port, use https://"
 
 ContextFactory = Callable[[], ssl.SSLContext]
 
@@ -170,7 +170,7 @@ class TlsStream:
         if not data:
             raise ConnectionError("the client left during the handshake")
         if not self.begun and b"A" <= data[:1] <= b"Z":  # no type of a TLS record, RFC 8446 §5.1
-            raise PeerError(400, NO_CLIENT)
+            raise PeerError(400, IN_THE_CLEAR)
         self.begun = True
         self.incoming.write(data)
         try:
