@@ -188,6 +188,18 @@ def test_renegotiation_is_refused(server, authority):
     assert b"no renegotiation" in said
 
 
+def test_keys_are_renewed_between_requests(server, authority):
+    start(server)
+    command = ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port}", "-tls1_3", "-CAfile", authority.file]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+        for said, heard in ((b"K\n", b"KEYUPDATE"), (GET, b"200 OK"), (b"K\n", b"KEYUPDATE"), (GET, b"200 OK")):
+            client.stdin.write(said)
+            client.stdin.flush()
+            while heard not in client.stdout.readline():
+                assert client.poll() is None
+        client.kill()
+
+
 def test_sessions_go_on_in_another_worker(server, trusting):
     start(server)
     first = server.workers
