@@ -102,6 +102,7 @@ class Arbiter:
         self.daemon = daemon
         self.pool = Pool(board.slots)
         self.age = 0
+        self.measured = 0  # workers, as the metric has them
         self.generation = edition.generation  # the latest given out
         self.ever_ready = False
         self.stop: Stop | None = None
@@ -126,9 +127,19 @@ class Arbiter:
             want = self.edition.want(self.board.slots, self.fallback, self.stop)
             due, deadline = plan(self.pool.handles.values(), want, time.monotonic_ns())
             if not due:
+                self.measure()
                 return deadline
             for action in due:
                 self.act(action)
+
+    def measure(self) -> None:
+        """gunicorn's metric, when it changes."""
+        number = len(self.pool.handles)
+        if number != self.measured:
+            self.measured = number
+            self.log.debug(
+                "%d workers", number, extra={"metric": "gunicorn.workers", "value": number, "mtype": "gauge"}
+            )
 
     # wait
 

@@ -7,6 +7,7 @@ import errno
 import os
 import socket
 import stat
+import sys
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from corral.shared import process
 DEFAULT_PORT = 8000
 FIRST_INHERITED = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
 LISTENING = "0A"  # the state column of /proc/net/tcp
+ACCEPT_QUEUE = 24  # the offset of tcpi_unacked in Linux's struct tcp_info
 
 
 class AddressInUse(ConfigError):
@@ -96,6 +98,16 @@ class Listener:
 
     def close(self) -> None:
         self.socket.close()
+
+    @property
+    def waiting(self) -> int:
+        """How many connections wait to be accepted; 0 where the system doesn't tell (only Linux does, of TCP)."""
+        option = getattr(socket, "TCP_INFO", None)
+        if option is None or self.family not in (socket.AF_INET, socket.AF_INET6):
+            return 0
+        # tcp(7): of a socket that listens, tcpi_unacked is the length of its accept queue.
+        info = self.socket.getsockopt(socket.IPPROTO_TCP, option, ACCEPT_QUEUE + 4)
+        return int.from_bytes(info[ACCEPT_QUEUE:], sys.byteorder)
 
     def own(self, backlog: int) -> "Listener":
         """What a worker accepts from: with `reuse_port` a new socket in this one's group, otherwise this one."""

@@ -107,7 +107,14 @@ class Serving:
         """Once a second, while there are requests."""
         epoch = time.time()
         self.heads.set_date(http_date(epoch))
+        if self.config.enable_backlog_metric:
+            self.measure_backlog()
         self.next_date = now + SECOND - int(epoch % 1 * SECOND)
+
+    def measure_backlog(self) -> None:
+        waiting = sum(listener.waiting for listener in self.place.listeners)
+        metric = {"metric": "gunicorn.backlog", "value": waiting, "mtype": "histogram"}
+        self.log.debug("socket backlog: %d", waiting, extra=metric)
 
     def account(self, environ: Environ, exchange: Exchange, start: int) -> int:
         """Where every request ends that reached the application. Returns the instant, which is the next one's start."""

@@ -82,11 +82,12 @@ class Serving:
     keepalive: float = setting(
         2.0, "--keep-alive", accept=values.seconds, section="Time", metavar="SECONDS",
         help="How long a connection may be silent between requests. Behind a proxy this should be longer than the "
-        "proxy's own limit.",
+        "proxy's own limit. 0 turns keep-alive off: each connection ends with its first response.",
     )
     header_timeout: float = setting(
         20.0, "--header-timeout", accept=values.seconds, section="Time", metavar="SECONDS",
-        help="How long the head of a request may take, from its first byte; 408 past it.",
+        help="How long the head of a request may take, from its first byte, or for the first request of a connection "
+        "from the moment the connection was accepted; 408 past it.",
     )
     body_timeout: float = setting(
         30.0, "--body-timeout", accept=values.seconds, section="Time", metavar="SECONDS",
