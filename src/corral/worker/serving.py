@@ -192,9 +192,10 @@ class Hooked(Serving):
         worker, hook = self.worker, self.config.pre_request
 
         def hooked(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-            worker.nr = self.settled + self.requests + 1
+            worker.nr = self.settled + self.requests
             self.request = Request(environ)
             hook(worker, self.request)
+            worker.nr += 1  # from here on it counts
             return app(environ, start_response)
 
         self.app = hooked

@@ -88,6 +88,7 @@ class SyncWorker(Worker):
 def serve(serving: Serving, acceptors: list[Acceptor]) -> None:
     for acceptor in acceptors:
         acceptor.open()
+    serving.settle()  # the boot's sign of life began something that would never end in a worker without requests
     while serving.accepting:
         serving.reactor.turn()
         serving.settle()
