@@ -14,7 +14,7 @@ FLOORS = (
     ("arbiter", "worker"),
     ("server",),
     ("application",),
-    ("cli",),
+    ("cli", "paste"),
     ("__main__",),
 )
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}

@@ -180,10 +180,7 @@ class WSGIApplication(Application):
         }
 
     def load(self) -> Any:
-        cfg = self.cfg
-        if cfg.wsgi_app:
-            return self.load_wsgiapp()
-        return self.load_pasteapp()
+        return self.load_pasteapp() if self.cfg.paste else self.load_wsgiapp()
 
     def load_wsgiapp(self) -> Any:
         return app.load(str(self.cfg.wsgi_app)).callable

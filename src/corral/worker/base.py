@@ -14,7 +14,7 @@ from types import FrameType
 from typing import Any, ClassVar
 
 from corral.config.settings import Config
-from corral.errors import PeerError
+from corral.errors import AppLoadError, PeerError
 from corral.gateway.failure import failing_app
 from corral.http.response import error_response
 from corral.worker.place import Place
@@ -101,11 +101,17 @@ class Worker:
         try:
             self.wsgi = self.app.wsgi()
         except (Exception, SystemExit) as error:
-            if not self.cfg.reload:
+            if self.reloader is None:
                 raise
-            self.log.exception("Exception in worker process")
-            self.reloader.failed(error)
+            self.reloader.failed(error)  # before it is logged: whoever reads the log may mend it at once
+            if isinstance(error, AppLoadError):
+                self.log.error("%s", error)
+            else:
+                self.log.exception("Exception in worker process")
             self.wsgi = failing_app(error)
+        else:
+            if self.reloader is not None:
+                self.reloader.loaded()
 
     def call(self, name: str, *arguments: Any) -> None:
         """Call a hook of this name with this worker; one that raises is named in the log, and does no other harm."""

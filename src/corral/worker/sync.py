@@ -128,3 +128,5 @@ def retire(connection: Connection, now: int) -> None:
             connection.close()
     elif connection.inbound.idle:
         connection.due = min(connection.due, now + FIRST_REQUEST)
+        reactor = connection.service.reactor
+        reactor.wake_at = min(reactor.wake_at, connection.due)
