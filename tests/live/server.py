@@ -39,6 +39,7 @@ class Server:
         self.log_path = self.directory / "server.log"
         self.env = {name: value for name, value in os.environ.items() if not name.startswith(("CORRAL", "GUNICORN"))}
         self.env.update(env or {})
+        self.command = [sys.executable, "-m", "corral"]
         self.process = None
         self.seen = 0
         for name, text in (files or {}).items():
@@ -53,7 +54,7 @@ class Server:
             args = ("-b", "127.0.0.1:0", *args)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "corral", *args],
+                [*self.command, *args],
                 cwd=self.directory,
                 env=self.env,
                 stdin=subprocess.DEVNULL,
