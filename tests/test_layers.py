@@ -13,6 +13,7 @@ FLOORS = (
     ("app", "net", "report"),
     ("arbiter", "worker"),
     ("server",),
+    ("names",),
     ("application",),
     ("cli", "paste"),
     ("__main__",),

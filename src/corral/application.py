@@ -8,16 +8,17 @@ import copy
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from corral import app
 from corral.config.draft import Draft
 from corral.config.file import from_file
 from corral.config.load import Loaded, load_config, load_own, make_parser
-from corral.config.paste import server_settings
+from corral.config.paste import server_settings, translate
 from corral.config.settings import Config, rows
 from corral.config.sources import Findings, Given, Layer
 from corral.errors import ConfigError
+from corral.names import provide
 
 NO_APP = "no application was named; write for instance: corral myproject.wsgi:application"
 
@@ -35,6 +36,7 @@ class BaseApplication:
         self.callable: Any = None
         self.logger: Any = None
         self.loaded: Loaded | None = None
+        provide()  # for the classes and hooks that the configuration names
         self.do_load_config()
 
     # -- for subclasses
@@ -227,3 +229,11 @@ def serve_callable(found: Callable[..., Any], settings: Mapping[str, Any]) -> in
     site = Given()
     assert site.loaded is not None
     return serve(site, site.loaded)
+
+
+def serve_paste(found: Any, global_conf: Mapping[str, str] | None, **local_conf: Any) -> NoReturn:
+    """gunicorn.app.pasterapp.serve, which a Paste Deploy file's server section names by `use`; keys are settings."""
+    settings = translate({name: str(value) for name, value in local_conf.items()})
+    if global_conf and "__file__" in global_conf:
+        settings.setdefault("default_proc_name", global_conf["__file__"])
+    sys.exit(serve_callable(found, settings))

@@ -3,12 +3,14 @@
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import NoReturn
 
 from corral import __version__
 from corral.config.hooks import NO_HOOK, Dotted, readable
 from corral.config.load import Mistakes, command_of, gather, load_config, make_parser
 from corral.config.settings import Config, rows
 from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
+from corral.names import provide
 
 EPILOG = """
 commands:
@@ -35,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     application that can't be loaded."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     word = arguments.pop(0) if arguments[:1] in (["check"], ["config"]) else "serve"
+    provide()  # a configuration file may import it
     try:
         code = COMMANDS[command_of(arguments) or word](arguments)
         print(end="", flush=True)  # also where there is no standard output at all
@@ -46,6 +49,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read this (`corral config | head`) has seen enough. Python flushes once more at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def run(prog: str | None = None) -> NoReturn:
+    """gunicorn.app.wsgiapp.run, for scripts that put a command line into sys.argv themselves."""
+    sys.exit(main())
 
 
 def tell(error: ConfigError) -> None:
