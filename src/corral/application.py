@@ -8,13 +8,13 @@ import copy
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn, Self
+from typing import Any, Self
 
 from corral import app
 from corral.config.draft import Draft
 from corral.config.file import from_file
 from corral.config.load import Loaded, load_config, load_own, make_parser
-from corral.config.paste import server_settings, translate
+from corral.config.paste import server_settings
 from corral.config.settings import Config, rows
 from corral.config.sources import Findings, Given, Layer
 from corral.errors import ConfigError
@@ -229,11 +229,3 @@ def serve_callable(found: Callable[..., Any], settings: Mapping[str, Any]) -> in
     site = Given()
     assert site.loaded is not None
     return serve(site, site.loaded)
-
-
-def serve_paste(found: Any, global_conf: Mapping[str, str] | None, **local_conf: Any) -> NoReturn:
-    """gunicorn.app.pasterapp.serve, which a Paste Deploy file's server section names by `use`; keys are settings."""
-    settings = translate({name: str(value) for name, value in local_conf.items()})
-    if global_conf and "__file__" in global_conf:
-        settings.setdefault("default_proc_name", global_conf["__file__"])
-    sys.exit(serve_callable(found, settings))

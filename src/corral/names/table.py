@@ -26,7 +26,7 @@ MODULES: Final[dict[str, dict[str, str]]] = {
     "gunicorn.app": {},
     "gunicorn.app.base": same("corral.application", "BaseApplication Application"),
     "gunicorn.app.wsgiapp": same("corral.application", "WSGIApplication") | same("corral.cli", "run"),
-    "gunicorn.app.pasterapp": {"serve": "corral.application:serve_paste"},
+    "gunicorn.app.pasterapp": same("corral.paste", "serve"),
     "gunicorn.arbiter": {"Arbiter": "corral.server.master:Master"},
     "gunicorn.config": {
         **same("corral.names.config", """

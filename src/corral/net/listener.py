@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from corral.config.settings import Config
 from corral.errors import ConfigError
@@ -92,6 +93,20 @@ class Listener:
         else:
             self.name = ("", "")
             self.label = f"unix:{os.fsdecode(where)}"
+
+    def __str__(self) -> str:
+        return self.label
+
+    def __getattr__(self, name: str) -> Any:
+        """For the loops of foreign worker classes, to which this is a socket."""
+        if name == "socket":
+            raise AttributeError(name)  # there is none yet
+        return getattr(self.socket, name)
+
+    @property
+    def sock(self) -> socket.socket:
+        """gunicorn's name of it."""
+        return self.socket
 
     def fileno(self) -> int:
         return self.socket.fileno()

@@ -27,7 +27,8 @@ class Worker:
     """Made in the arbiter, before the fork; `init_process` and all after it run in the child.
 
     A subclass has `run`, which serves `sockets` until `alive` is false and calls `notify` at least every `timeout`
-    seconds: that is half of what the arbiter waits for before it takes the worker for hung.
+    seconds: that is half of what the arbiter waits for before it takes the worker for hung. The first `notify` says
+    that the worker serves, and that no older one is needed any more.
     """
 
     SIGNALS: ClassVar[list[signal.Signals]] = [getattr(signal, f"SIG{name}") for name in HEARD]
@@ -78,7 +79,6 @@ class Worker:
         self.load_wsgi()
         self.cfg.post_worker_init(self)
         self.booted = True
-        self.notify()
         self.run()
 
     def run(self) -> None:

@@ -1,6 +1,7 @@
 """The life of a worker process, from the fork to its exit code, whatever class the worker is of."""
 
 import os
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +15,14 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
     A failure before the worker has booted is told from one after it: EXIT_BOOT and EXIT_APP say that another try with
     the same code will fail as well.
     """
-    worker.pid = os.getpid()
-    worker.place.row.cells[Cell.PID] = worker.pid
+    cells = worker.place.row.cells
+    cells[Cell.PID] = worker.pid = os.getpid()
     worker.log.info("Booting worker with pid: %d", worker.pid)
     try:
         prepare()
         worker.init_process()
+        if not cells[Cell.DRAIN_SINCE]:
+            cells[Cell.DRAIN_SINCE] = time.monotonic_ns()  # it leaves by itself, at max_requests for instance
         return 0
     except (ConfigError, AppLoadError) as error:
         worker.log.error("%s", error)

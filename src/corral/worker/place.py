@@ -59,5 +59,9 @@ class Heartbeat:
         """Seconds, of the monotonic clock."""
         return self.place.row.cells[Cell.BUSY_SINCE] / SECOND
 
+    def fileno(self) -> int:
+        """A descriptor, for those who mark it close-on-exec or wait for it: readable once the arbiter is dead."""
+        return self.place.lifeline
+
     def close(self) -> None:
         """There is nothing to close."""

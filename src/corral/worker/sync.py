@@ -88,7 +88,8 @@ class SyncWorker(Worker):
 def serve(serving: Serving, acceptors: list[Acceptor]) -> None:
     for acceptor in acceptors:
         acceptor.open()
-    serving.settle()  # the boot's sign of life began something that would never end in a worker without requests
+    serving.worker.notify()
+    serving.settle()  # what that sign of life began would never end in a worker without requests
     while serving.accepting:
         serving.reactor.turn()
         serving.settle()
