@@ -34,6 +34,10 @@ class Notebook:
         """Metrics."""
 
 
+class Known(str):
+    """A worker, as hooks know it: it has attributes."""
+
+
 class Nursery:
     """Gives out pids without a process behind them, or refuses to."""
 
@@ -46,7 +50,7 @@ class Nursery:
             self.refusals -= 1
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         self.pid += 1
-        return self.pid, f"worker {age}"
+        return self.pid, Known(f"worker {age}")
 
 
 def make_edition(generation: int = 1, spawn: Spawner | None = None, workers: int = 2) -> Edition:

@@ -425,6 +425,8 @@ class Arbiter:
             else:
                 self.log.error("No sign of life for %.1f s (pid:%d)", age, handle.pid)
         handle.aborted_at, handle.reason = now, reason
+        if handle.worker is not None:
+            handle.worker.aborted = True  # as `child_exit` sees it
         self.send(handle, signal.SIGABRT)
 
     def kill(self, handle: Handle, reason: Reason) -> None:

@@ -308,6 +308,7 @@ class Server:
             for listener in generation.listeners:
                 listener.unlink()
                 listener.close()
+            generation.listeners = []
 
     # the end
 

@@ -1,0 +1,264 @@
+"""Both servers live the same life with the same configuration file, which records each hook; differences are listed.
+
+A life is a table of steps. Of its record a flat table is made, from "which hook of whom: which fact" to a value; the
+two tables may differ only where EXPLAINED says so, and everything that stands there must differ.
+"""
+
+import json
+import os
+import signal
+from fnmatch import fnmatchcase
+from typing import NamedTuple
+
+import pytest
+from live.peer import gunicorn
+from live.server import Server, wait_until
+from live.wire import APPS, Wire
+
+RACING = ("HUP", "TERM", "INT")  # steps in which several workers end at once, in any order
+
+
+BOTH = ("sync", "gthread")
+
+
+class Explained(NamedTuple):
+    """`where` is a pattern of the table's keys. A reason without a difference is as wrong as one without a reason."""
+
+    where: str
+    reason: str
+    kinds: tuple[str, ...] = BOTH
+    lasts: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
+
+
+TO_TERM = (signal.SIGTERM,)
+EXPLAINED = [
+    Explained("/chunked: post_request: resp.*chunked", "a body of one piece gets a Content-Length; gunicorn chunks it"),
+    Explained("/*: post_request: resp.must_close", "must_close and should_close() say the same", ("gthread",)),
+    Explained("/*: post_request: environ.wsgi.multithread", "gthread with one thread has one", ("gthread",)),
+    Explained("master at *: server.worker_class", "one class serves with threads and without", ("gthread",)),
+    Explained("worker *: server.worker_class", "one class serves with threads and without", ("gthread",)),
+    Explained("/keep: post_request: resp.*close", "sync keeps connections open; gunicorn's can't", ("sync",)),
+    Explained(
+        "/raise: post_request: resp.*", "where the application raised, the response is the 500 that the client got"
+    ),
+    Explained("/hang: post_request: resp.*", "the same, where the worker was aborted", ("sync",), TO_TERM),
+    Explained("*: worker.aborted", "a worker that is aborted knows it, not only its master", ("sync",), TO_TERM),
+    Explained("worker 8: *", "gunicorn's sync swallows its exit at a time-out: no worker_exit", ("sync",), TO_TERM),
+    Explained("master at /hang: *", "who replaces an aborted worker needn't wait for its death", ("sync",), TO_TERM),
+    Explained("worker 9: *: server.WORKERS", "the same, as the new worker sees it", ("sync",), TO_TERM),
+]  # fmt: skip
+
+REQUESTS = [
+    ("/get?a=1&b", ("X-Two: 2", "Connection: close"), {}),
+    ("/head", ("Connection: close",), {"method": "HEAD"}),
+    ("/old", (), {"version": "1.0"}),
+    ("/chunked", ("Connection: close",), {}),
+    ("/raise", ("Connection: close",), {}),
+]
+
+
+@pytest.fixture(scope="module")
+def lives(tmp_path_factory):
+    """Both tables, of each kind of worker and each end, made when first asked for."""
+    made = {}
+
+    def pair(kind, last):
+        if (kind, last) not in made:
+            directory = tmp_path_factory.mktemp("lives")
+            made[kind, last] = [
+                tell(directory / name, kind, last, command)
+                for name, command in (("gunicorn", [str(gunicorn())]), ("corral", None))
+            ]
+        return made[kind, last]
+
+    return pair
+
+
+def tell(directory, kind, last, command):
+    life = Life(directory, kind, command)
+    try:
+        return table(live(life, kind, last), life.port)
+    except AssertionError as failure:
+        failure.add_note(life.server.log)
+        raise
+    finally:
+        life.server.clean_up()
+
+
+@pytest.mark.parametrize("last", [signal.SIGTERM, signal.SIGINT], ids=["to TERM", "to INT"])
+@pytest.mark.parametrize("kind", ["sync", "gthread"])
+def test_the_records_differ_only_where_it_is_explained(lives, kind, last):
+    theirs, ours = lives(kind, last)
+    different = {
+        where: (theirs.get(where, "nothing"), ours.get(where, "nothing"))
+        for where in sorted(theirs.keys() | ours.keys())
+        if theirs.get(where, "nothing") != ours.get(where, "nothing")
+    }
+    reasons = [row for row in EXPLAINED if kind in row.kinds and last in row.lasts]
+    unexplained = [where for where in different if not any(fnmatchcase(where, row.where) for row in reasons)]
+    assert not unexplained, {where: different[where] for where in unexplained}
+    stale = [row for row in reasons if not any(fnmatchcase(where, row.where) for where in different)]
+    assert not stale
+
+
+# one life
+
+
+class Life:
+    """One server and its record."""
+
+    def __init__(self, directory, kind, command):
+        directory.mkdir()
+        self.path = directory / "record"
+        self.path.touch()
+        self.server = Server(directory, env={"RECORD": str(self.path)})
+        self.server.command = command or self.server.command
+        self.begin("start")
+        self.server.start(
+            "-c", str(APPS / "recorder.py"), "--pythonpath", str(APPS), "-w", "2", "-k", kind, "--timeout", "2",
+            "--name", "herd", "recorder", wait=None,
+        )  # fmt: skip
+        self.born = self.died = 0
+
+    @property
+    def port(self):
+        return self.server.port
+
+    def entries(self):
+        return [json.loads(line) for line in self.path.read_text().splitlines()]
+
+    def begin(self, step):
+        with open(self.path, "a") as record:
+            record.write(json.dumps({"step": step}) + "\n")
+
+    def wait_for(self, *, births=0, deaths=0):
+        """So many more workers have booted, and so many have been reaped."""
+        self.born += births
+        self.died += deaths
+
+        def happened():
+            hooks = [entry.get("hook") for entry in self.entries()]
+            return hooks.count("post_worker_init") >= self.born and hooks.count("child_exit") >= self.died
+
+        wait_until(happened, f"{self.born} workers born and {self.died} dead", process=self.server.process)
+
+    def tell(self, signum, *, age=None, births=0, deaths=0):
+        """The master, or the worker of this age."""
+        name = signum.name[3:]
+        self.begin(name if age is None else f"{name} to {age}")
+        os.kill(self.server.pid if age is None else self.pid_of(age), signum)
+        self.wait_for(births=births, deaths=deaths)
+
+    def pid_of(self, age):
+        return next(entry["process"] for entry in self.entries() if age_of(entry) == age and entry["role"] == "worker")
+
+
+def live(life, kind, last):
+    """What happens to a server, from its start to its end by the signal `last`."""
+    life.wait_for(births=2)
+    ask(life)
+    if last is signal.SIGTERM:
+        life.tell(signal.SIGHUP, births=2, deaths=2)
+        life.tell(signal.SIGTTIN, births=1)
+        life.tell(signal.SIGKILL, age=3, births=1, deaths=1)
+        life.tell(signal.SIGTTOU, deaths=1)
+        life.tell(signal.SIGTTOU, deaths=1)
+        provoke(life, "/exit", births=1, deaths=1)
+        life.tell(signal.SIGINT, age=7, births=1, deaths=1)
+        if kind == "sync":  # gunicorn's threads beat on while a request hangs
+            provoke(life, "/hang", births=1, deaths=1)
+    life.begin(last.name[3:])
+    assert life.server.stop(last) == 0
+    return life.entries()
+
+
+def ask(life):
+    for target, fields, options in REQUESTS:
+        with Wire(life) as wire:
+            wire.get(target, *fields, **options)
+    with Wire(life) as wire:
+        wire.post("/post", b"12345", "Content-Type: text/x", "Connection: close")
+    with Wire(life) as wire:
+        kept = wire.get("/keep").field("connection") != "close"
+        if kept:
+            wire.get("/kept", "Connection: close")
+    if not kept:
+        with Wire(life) as wire:
+            wire.get("/kept", "Connection: close")
+
+
+def provoke(life, target, **expected):
+    """A request that is the end of its worker."""
+    life.begin(target)
+    with Wire(life) as wire:
+        wire.send(f"GET {target} HTTP/1.1\r\nHost: test\r\n\r\n".encode())
+        life.wait_for(**expected)
+
+
+# its table
+
+
+def table(entries, port):
+    """Which hook of whom: which fact → its value, with nothing in it that differs from run to run."""
+    facts, orders = {}, {}
+    words = {port: "PORT", str(port): "PORT", f"127.0.0.1:{port}": "127.0.0.1:PORT"}
+    words.update({entry["process"]: f"worker {age_of(entry)}" for entry in entries if age_of(entry) and worked(entry)})
+    words.update({entry["process"]: "master" for entry in entries if entry.get("role") == "master"})
+    step, seen = "", {}
+    for entry in entries:
+        if "step" in entry:
+            step = entry["step"]
+            continue
+        who, hook = whose(entry, step), entry["hook"]
+        orders.setdefault(who, []).append(hook)
+        about = f"{hook} of {age_of(entry)}" if entry["role"] == "master" and age_of(entry) else hook
+        settle_counts(entry, seen, step)
+        for path, value in flatten(entry):
+            facts[f"{who}: {about}: {path}"] = worded(value, words)
+    facts.update({f"{who}: order": order for who, order in orders.items()})
+    return facts
+
+
+def age_of(entry):
+    return entry.get("worker", {}).get("age")
+
+
+def worked(entry):
+    return entry.get("role") == "worker"
+
+
+def whose(entry, step):
+    """A request is compared for itself, for which worker gets it is chance."""
+    if "req" in entry:
+        return entry["req"]["path"]
+    return f"worker {age_of(entry)}" if worked(entry) else f"master at {step}"
+
+
+def settle_counts(entry, seen, step):
+    """Take out what is chance: who served how many requests, and who of several ends first."""
+    if "req" in entry:
+        served = seen.setdefault(entry["process"], [])
+        if entry["hook"] == "pre_request":
+            served.append(entry)
+        entry["worker"]["nr"] -= len(served)
+        entry["worker"] = {name: fact for name, fact in entry["worker"].items() if name not in ("age", "pid")}
+        entry.get("environ", {}).pop("REMOTE_PORT", None)
+        entry["process"] = None
+    elif entry["hook"] in ("worker_int", "worker_exit"):
+        entry["worker"].pop("nr")
+    if entry["hook"] == "child_exit" and step in RACING:
+        assert age_of(entry) not in entry["server"].pop("WORKERS")
+
+
+def flatten(value, path=""):
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from flatten(inner, f"{path}.{key}" if path else key)
+    else:
+        yield path, value
+
+
+def worded(value, words):
+    if isinstance(value, list):
+        return [worded(item, words) for item in value]
+    return words.get(value, value) if isinstance(value, int | str) and not isinstance(value, bool) else value
