@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corral.arbiter.commands import WATCHED, Command, decode
+from corral.arbiter.news import Hearer, News
 from corral.arbiter.plan import (
     SECOND,
     YOUNG,
@@ -35,6 +36,8 @@ from corral.shared import process
 from corral.shared.scoreboard import ASLEEP, Cell, Interface, Row, Scoreboard, State
 from corral.shared.wakeup import Wakeup
 
+# TERM to the whole group, and again from a supervisor that passes it on, is one TERM.
+SAME_TERM = SECOND
 Spawner = Callable[[Row, int], tuple[int, Any]]
 
 
@@ -48,6 +51,7 @@ class Edition:
     timeout: float
     boot_timeout: float
     graceful_timeout: float
+    shutdown_delay: float = 0.0
     spawn: Spawner  # (row, age) → pid, and the worker as hooks know it; OSError if there is no fork to be had
     adopt: Callable[[], None]  # it works: let go of what only its predecessor had
     discard: Callable[[], None]  # it doesn't: let go of what only it has
@@ -88,6 +92,7 @@ class Arbiter:
         reopen_logs: Callable[[], None],
         stop_listening: Callable[[], None],
         call: Callable[..., None],
+        upgrade: Callable[[], None] = lambda: None,
         daemon: bool = False,
     ) -> None:
         self.log = log
@@ -99,17 +104,25 @@ class Arbiter:
         self.reopen_logs = reopen_logs
         self.stop_listening = stop_listening
         self.call = call  # a hook, by its name
+        self.upgrade = upgrade
         self.daemon = daemon
+        self.beside = False  # another server serves the same listeners, so that this one may as well not be
         self.pool = Pool(board.slots)
         self.age = 0
         self.measured = 0  # workers, as the metric has them
         self.generation = edition.generation  # the latest given out
         self.ever_ready = False
         self.stop: Stop | None = None
+        self.told_to_stop = 0  # the instant
         self.exit_code = 0
         self.oom_kills = process.oom_kills()
         self.poll = select.poll()
         self.poll.register(wakeup.fileno(), select.POLLIN)
+        self.sources: dict[int, Callable[[], None]] = {}  # other descriptors that end a sleep
+        self.arrived: list[tuple[int, int]] = []
+        self.appointments: list[tuple[int, Callable[[], None]]] = []
+        self.kin: dict[int, Callable[[process.Death], None]] = {}  # children that are no workers, by pid
+        self.hearers: list[Hearer] = []
 
     def run(self) -> int:
         self.wakeup.watch_signals(WATCHED)
@@ -121,14 +134,41 @@ class Arbiter:
         self.log.info("Shutting down: Master")
         return self.exit_code
 
+    # what others have to do with it
+
+    def watch(self, fd: int, ready: Callable[[], None], events: int = select.POLLIN) -> None:
+        """Call `ready` when something is to be read from a descriptor, or written if `events` says so."""
+        self.sources[fd] = ready
+        self.poll.register(fd, events)
+
+    def unwatch(self, fd: int) -> None:
+        if self.sources.pop(fd, None) is not None:
+            self.poll.unregister(fd)
+
+    def at(self, instant: int, act: Callable[[], None]) -> None:
+        """Call `act` at an instant of the monotonic clock, or soon after."""
+        self.appointments.append((instant, act))
+
+    def tell(self, news: News, sentence: str = "") -> None:
+        for hearer in list(self.hearers):
+            hearer(news, sentence)
+
+    def keep_appointments(self) -> None:
+        now = time.monotonic_ns()
+        for appointment in [each for each in self.appointments if each[0] <= now]:
+            self.appointments.remove(appointment)
+            appointment[1]()
+
     def settle(self) -> int | None:
         """Act until the plan has nothing left that is due; when it next will, or None for never."""
         while True:
+            self.keep_appointments()
             want = self.edition.want(self.board.slots, self.fallback, self.stop)
             due, deadline = plan(self.pool.handles.values(), want, time.monotonic_ns())
             if not due:
                 self.measure()
-                return deadline
+                instants = [instant for instant, _ in self.appointments]
+                return min(instants if deadline is None else [deadline, *instants], default=None)
             for action in due:
                 self.act(action)
 
@@ -154,10 +194,11 @@ class Arbiter:
             self.board.arbiter[ASLEEP] = 1
             # A worker may have become busy after the last reading and before the line above, and called nobody. The
             # system call in between keeps this store ahead of those loads.
-            if self.poll.poll(0) or any(map(became_busy, self.pool.handles.values())):
+            self.arrived = self.poll.poll(0)
+            if self.arrived or any(map(became_busy, self.pool.handles.values())):
                 self.board.arbiter[ASLEEP] = 0
                 return
-        self.poll.poll(None if deadline is None else milliseconds(deadline - now))
+        self.arrived = self.poll.poll(None if deadline is None else milliseconds(deadline - now))
         self.board.arbiter[ASLEEP] = 0
 
     # note
@@ -170,6 +211,11 @@ class Arbiter:
             handle = self.pool.handles.pop(death.pid, None)
             if handle is not None:
                 self.note_death(handle, death)
+            elif note_kin := self.kin.pop(death.pid, None):
+                note_kin(death)
+        for fd, _ in self.arrived:
+            if ready := self.sources.get(fd):
+                ready()
         for command in commands:
             self.obey(command)
 
@@ -195,6 +241,7 @@ class Arbiter:
             edition.proven = True
             edition.adopt()
             self.fallback = None
+            self.tell(News.READY)
 
     def announce(self) -> None:
         """Say it once when all workers of a generation serve, and none of an older one."""
@@ -210,6 +257,7 @@ class Arbiter:
         workers = "1 worker" if edition.workers == 1 else f"{edition.workers} workers"
         prefix = "Ready" if edition.generation == 1 else f"Reload complete: generation {edition.generation} is ready"
         self.log.info("%s: %s%s served by %s", prefix, edition.app, kind, workers)
+        self.tell(News.COMPLETE, f"generation {edition.generation} is ready: {edition.app}{kind} served by {workers}")
 
     def note_death(self, handle: Handle, death: process.Death) -> None:
         # It may have become ready, or begun to drain, since the last reading.
@@ -238,9 +286,10 @@ class Arbiter:
             return
         edition.failures += 1
         edition.not_before = now + backoff(edition.failures)
-        if not self.ever_ready and code in (EXIT_BOOT, EXIT_APP):
-            self.log.error("Worker failed to boot, see above; nothing serves, so the server stops")
-            self.exit_code = code
+        if not self.ever_ready and (self.beside or code in (EXIT_BOOT, EXIT_APP)):
+            whose = "the server before this one goes on" if self.beside else "nothing serves, so the server stops"
+            self.log.error("Worker failed to boot, see above; %s", whose)
+            self.exit_code = code or EXIT_BOOT
             self.begin_stop(Stop.QUICK)
         elif edition.proven or self.fallback is None:
             self.log.error(
@@ -288,17 +337,17 @@ class Arbiter:
         self.log.info("Handling signal: %s", command.value)
         match command:
             case Command.STOP:
-                self.begin_stop(self.stop or Stop.GRACEFUL)
+                self.heed_term()
             case Command.QUIT | Command.INTERRUPT:
                 self.begin_stop(Stop.QUICK)
             case Command.REOPEN:
                 self.reopen()
-            case Command.UPGRADE:
-                self.log.warning("USR2 (a new binary beside the old one) is not supported yet; HUP reloads")
             case _ if self.stop is not None:
                 self.log.info("The server is stopping; %s has no effect", command.value)
             case Command.RELOAD:
                 self.reload()
+            case Command.UPGRADE:
+                self.upgrade()
             case Command.MORE:
                 self.scale(self.edition.workers + 1)
             case Command.FEWER:
@@ -306,22 +355,42 @@ class Arbiter:
             case Command.PARK:
                 self.scale(0)
 
+    def heed_term(self) -> None:
+        """The first one stops gracefully, after `shutdown_delay`; the second is in a hurry."""
+        now = time.monotonic_ns()
+        delay = int(self.edition.shutdown_delay * SECOND)
+        if not self.told_to_stop:
+            self.told_to_stop = now
+            if delay and self.stop is None:
+                self.log.info("Accepting for %g s more (shutdown_delay)", self.edition.shutdown_delay)
+                self.tell(News.LEAVING)
+                self.at(now + delay, lambda: self.begin_stop(self.stop or Stop.GRACEFUL))
+            else:
+                self.begin_stop(self.stop or Stop.GRACEFUL)
+        elif now - self.told_to_stop >= SAME_TERM:
+            self.begin_stop(Stop.QUICK)
+
     def begin_stop(self, stop: Stop) -> None:
         if self.stop is None:
             self.stop_listening()
-        self.stop = stop
+        already, self.stop = self.stop, stop
+        if already is None:
+            self.tell(News.STOPPING)
 
     def reload(self) -> None:
         generation = self.generation + 1
+        self.tell(News.RELOADING)
         try:
             edition = self.load_edition(generation)
         except ConfigError as error:
             # Where the user's own code failed, the error's further lines are its traceback; the log has its own way.
             what, _, _ = str(error).partition("\n")
             self.log.error("Reload failed, the server goes on as before: %s", what, exc_info=error.__cause__)
+            self.tell(News.FAILED, what)
             return
-        except Exception:
+        except Exception as error:
             self.log.exception("Reload failed, the server goes on as before")
+            self.tell(News.FAILED, f"{type(error).__name__}: {error}")
             return
         self.generation = generation
         if self.edition.proven:
@@ -337,6 +406,7 @@ class Arbiter:
             if edition is not None:
                 edition.workers = min(workers, self.board.slots)
         self.log.info("Workers wanted: %d", workers)
+        self.tell(News.SCALED)
         self.call("nworkers_changed", self.edition.workers, before)
 
     def reopen(self) -> None:
@@ -395,6 +465,7 @@ class Arbiter:
             "Reload failed: generation %d doesn't boot, see above. Generation %d goes on serving; HUP tries again",
             failed.generation, previous.generation,
         )  # fmt: skip
+        self.tell(News.FAILED, f"generation {failed.generation} doesn't boot, see the log")
 
     def retire(self, handle: Handle) -> None:
         handle.retired_at = time.monotonic_ns()
