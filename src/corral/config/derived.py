@@ -66,6 +66,8 @@ class Derived:
         group: str | int | None
         raw_env: tuple[str, ...]
         raw_paste_global_conf: tuple[str, ...]
+        forwarded_allow_ips: tuple[str, ...]
+        proxy_allow_ips: tuple[str, ...]
         certfile: str | None
         keyfile: str | None
         worker_class: str | type[Any]
@@ -108,6 +110,12 @@ class Derived:
     def paste_global_conf(self) -> dict[str, str]:
         return split_pairs(self.raw_paste_global_conf)
 
+    def forwarded_allow_networks(self) -> list[Any]:
+        return networks_of(self.forwarded_allow_ips)
+
+    def proxy_allow_networks(self) -> list[Any]:
+        return networks_of(self.proxy_allow_ips)
+
     @property
     def is_ssl(self) -> bool:
         return bool(self.certfile or self.keyfile)
@@ -138,3 +146,10 @@ def place(text: str) -> tuple[str, int] | str | int:
 
 def split_pairs(pairs: Iterable[str]) -> dict[str, str]:
     return {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
+
+
+def networks_of(names: Iterable[str]) -> list[Any]:
+    """As objects of `ipaddress`; "*", which is no network, is left to who asks."""
+    from ipaddress import ip_network  # lazily: 1 MiB, and the server itself doesn't ask
+
+    return [ip_network(name) for name in names if name != "*"]

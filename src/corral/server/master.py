@@ -5,6 +5,7 @@ It shows what others hold, and calls the hooks themselves, so that one that rais
 
 import os
 import signal
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from corral.errors import EXIT_APP, EXIT_BOOT
@@ -12,6 +13,15 @@ from corral.server.site import Site
 
 if TYPE_CHECKING:
     from corral.server.composition import Server
+
+
+def sending(signum: signal.Signals) -> "Callable[[Master], None]":
+    """A method that does what the signal does: the arbiter has one way to be told, and no second one to be in."""
+
+    def send(master: "Master") -> None:
+        os.kill(master.pid, signum)
+
+    return send
 
 
 class Master:
@@ -36,7 +46,7 @@ class Master:
 
     @property
     def cfg(self) -> Any:
-        return self.server.config
+        return self.server.config if hasattr(self, "server") else self.app.cfg
 
     @property
     def log(self) -> Any:
@@ -94,8 +104,18 @@ class Master:
     def wakeup(self) -> None:
         self.server.wakeup.wake()
 
-    def reload(self) -> None:
-        os.kill(self.pid, signal.SIGHUP)
+    def stop(self, graceful: bool = True) -> None:
+        os.kill(self.pid, signal.SIGTERM if graceful else signal.SIGQUIT)
+
+    reload = handle_hup = sending(signal.SIGHUP)
+    handle_term = sending(signal.SIGTERM)
+    handle_int = sending(signal.SIGINT)
+    handle_quit = sending(signal.SIGQUIT)
+    handle_ttin = sending(signal.SIGTTIN)
+    handle_ttou = sending(signal.SIGTTOU)
+    handle_usr1 = sending(signal.SIGUSR1)
+    handle_usr2 = sending(signal.SIGUSR2)
+    handle_winch = sending(signal.SIGWINCH)
 
     def call(self, name: str, *arguments: Any) -> None:
         """Call a hook with this server; if it raises, the log says which one, and all goes on."""

@@ -15,14 +15,13 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
     A failure before the worker has booted is told from one after it: EXIT_BOOT and EXIT_APP say that another try with
     the same code will fail as well.
     """
-    cells = worker.place.row.cells
-    cells[Cell.PID] = worker.pid = os.getpid()
+    worker.pid = os.getpid()
+    worker.place.row.cells[Cell.PID] = worker.pid
     worker.log.info("Booting worker with pid: %d", worker.pid)
     try:
         prepare()
         worker.init_process()
-        if not cells[Cell.DRAIN_SINCE]:
-            cells[Cell.DRAIN_SINCE] = time.monotonic_ns()  # it leaves by itself, at max_requests for instance
+        note_leaving(worker)
         return 0
     except (ConfigError, AppLoadError) as error:
         worker.log.error("%s", error)
@@ -33,6 +32,8 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
             return EXIT_BOOT
         if worker.aborted:
             worker.log.exception("Worker aborted")
+        if not leaving.code:
+            note_leaving(worker)
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except Exception:
         worker.log.exception("Exception in worker process")
@@ -40,3 +41,9 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
     finally:
         worker.log.info("Worker exiting (pid: %d)", worker.pid)
         bury()
+
+
+def note_leaving(worker: Any) -> None:
+    """It leaves by itself, at `max_requests` for instance, and not in the middle of something."""
+    cells = worker.place.row.cells
+    cells[Cell.DRAIN_SINCE] = cells[Cell.DRAIN_SINCE] or time.monotonic_ns()
