@@ -8,6 +8,9 @@ import mmap
 import struct
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
+
+from corral.shared.recording import Recording
 
 CELLS = 32
 CELL_SIZE = 8
@@ -17,6 +20,8 @@ ROW_SIZE = CELLS * CELL_SIZE + REQUEST_SIZE
 # The arbiter's row. 1 while the arbiter sleeps past the next possible time-out: a worker that gets busy and sees it
 # stores 0 and wakes the arbiter. So an idle server makes no wake-ups, and a request that hangs is noticed all the same.
 ASLEEP = 0
+# 1 from the moment at which the server stops: whoever leaves then has no heir.
+STOPPING = 1
 
 CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 256))}
 
@@ -38,6 +43,14 @@ class Interface(IntEnum):
     ASGI = 2
 
 
+class Wish(IntEnum):
+    """Why a worker wants to be replaced. It goes on serving until it is told to leave."""
+
+    NONE = 0
+    REQUESTS = 1
+    MEMORY = 2
+
+
 class Cell(IntEnum):
     """The index of a cell in its row. Instants are monotonic nanoseconds, 0 for "not now"."""
 
@@ -51,13 +64,21 @@ class Cell(IntEnum):
     STARTED = 8
     DRAIN_SINCE = 10
     INTERFACE = 11
-    # The last two, right before the request's line: a worker writes all three at once, see BEGIN.
+    TAKES = 12  # 1 while this worker takes connections that others hand over
+    GIVEN = 13
+    TAKEN = 14
+    WISH = 20
+    RECORDER = 21  # the signal at which this worker writes its stacks, see worker.recorder; 0: it doesn't
+    EXPLAINED = 22  # the arbiter has logged the stacks; there is no need to do it again
+    # The first request in flight, see Flight. The last two, right before the request's line: a worker writes all three
+    # at once, see BEGIN.
+    THREAD = 29
     REQUEST_LENGTH = 30
     BUSY_SINCE = 31
 
 
 # A slot goes on counting these when its worker is replaced.
-TOTALS = frozenset((Cell.REQUESTS, Cell.ERRORS, Cell.BYTES_OUT))
+TOTALS = frozenset((Cell.REQUESTS, Cell.ERRORS, Cell.BYTES_OUT, Cell.GIVEN, Cell.TAKEN))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,21 +98,36 @@ class Snapshot:
     in_flight: str
 
 
+class Flight(NamedTuple):
+    """A request in flight: since when, in which thread (its ident), and its line, which is harmless.
+
+    A worker that only says that it lives has one without a line.
+    """
+
+    since: int
+    thread: int
+    line: str
+
+
 # How a request begins: its line's length, the instant, the line (cut to size), in one store of 0.06 µs.
 BEGIN = struct.Struct(f"qq{REQUEST_SIZE}s").pack_into
 BEGIN_AT = Cell.REQUEST_LENGTH * CELL_SIZE
+# A row has room for more requests, one a thread, each laid out as the cells from THREAD on and the line.
+FLIGHT = struct.Struct("qqq")
+FLIGHT_SIZE = FLIGHT.size + REQUEST_SIZE
 
 
 class Row:
     """One slot's cells, and the line of the request in flight. The worker writes; the arbiter claims and releases."""
 
-    __slots__ = ("cells", "memory", "request", "slot")
+    __slots__ = ("cells", "flights", "memory", "request", "slot")
 
     def __init__(self, slot: int, memory: memoryview) -> None:
         self.slot = slot
         self.memory = memory
         self.cells: memoryview[int] = memory[: CELLS * CELL_SIZE].cast("q")
-        self.request = memory[CELLS * CELL_SIZE :]
+        self.request = memory[CELLS * CELL_SIZE : ROW_SIZE]
+        self.flights = 1 + (len(memory) - ROW_SIZE) // FLIGHT_SIZE
 
     def claim(self, generation: int, now: int) -> None:
         """Make the row a booting worker's. The arbiter does this before the fork, when nobody else writes."""
@@ -106,11 +142,34 @@ class Row:
         for cell in Cell:
             if cell not in TOTALS:
                 self.cells[cell] = 0
+        self.memory[ROW_SIZE:] = bytes(len(self.memory) - ROW_SIZE)
 
     def in_flight(self) -> str:
         """The request line being served, on one line whatever the client sent; empty between requests."""
-        length = min(max(self.cells[Cell.REQUEST_LENGTH], 0), REQUEST_SIZE)
-        return bytes(self.request[:length]).decode("latin-1").translate(CONTROL)
+        return self.flight(0).line
+
+    def flight_at(self, number: int) -> int:
+        """Where in `memory` a flight stands; BEGIN is for what follows its first cell."""
+        return Cell.THREAD * CELL_SIZE if not number else ROW_SIZE + (number - 1) * FLIGHT_SIZE
+
+    def flight(self, number: int) -> Flight:
+        start = self.flight_at(number)
+        thread, length, since = FLIGHT.unpack_from(self.memory, start)
+        start += FLIGHT.size
+        line = bytes(self.memory[start : start + min(max(length, 0), REQUEST_SIZE)])
+        return Flight(since, thread, line.decode("latin-1").translate(CONTROL))
+
+    def begun(self) -> tuple[int, ...]:
+        """Since when its requests are in flight, the oldest first."""
+        if self.flights == 1:
+            since = self.cells[Cell.BUSY_SINCE]
+            return (since,) if since else ()
+        every = (FLIGHT.unpack_from(self.memory, self.flight_at(number))[2] for number in range(self.flights))
+        return tuple(sorted(since for since in every if since))
+
+    def in_flights(self) -> list[Flight]:
+        """The requests in flight, the oldest first."""
+        return sorted(flight for number in range(self.flights) if (flight := self.flight(number)).since)
 
     def snapshot(self) -> Snapshot:
         cells = self.cells
@@ -136,14 +195,16 @@ class Scoreboard:
     needs spare ones.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, slots: int, flights: int = 1) -> None:
         self.slots = slots
-        memory = memoryview(mmap.mmap(-1, (slots + 1) * ROW_SIZE))
+        self.recording = Recording()
+        self.row_size = ROW_SIZE + (flights - 1) * FLIGHT_SIZE
+        memory = memoryview(mmap.mmap(-1, (slots + 1) * self.row_size))
         self.arbiter: memoryview[int] = memory[: CELLS * CELL_SIZE].cast("q")
         self._memory = memory
 
     def row(self, slot: int) -> Row:
         if not 0 <= slot < self.slots:
             raise IndexError(f"slot {slot} of {self.slots}")
-        start = (slot + 1) * ROW_SIZE
-        return Row(slot, self._memory[start : start + ROW_SIZE])
+        start = (slot + 1) * self.row_size
+        return Row(slot, self._memory[start : start + self.row_size])
