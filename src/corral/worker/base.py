@@ -77,7 +77,7 @@ class Worker:
         if self.cfg.reload:
             self.start_reloader()
         self.load_wsgi()
-        self.cfg.post_worker_init(self)
+        self.call("post_worker_init")
         self.booted = True
         self.run()
 

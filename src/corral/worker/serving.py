@@ -15,7 +15,7 @@ from corral.http.head import Limits
 from corral.http.response import Heads
 from corral.net.reactor import NEVER, SECOND, Reactor, monotonic
 from corral.net.service import Timeouts
-from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, Cell, State
+from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, STOPPING, Cell, State
 from corral.shared.wakeup import Wakeup
 from corral.worker.base import Worker
 
@@ -76,16 +76,29 @@ class Serving:
         self.requests = 0  # and since
         self.errors = 0
         self.bytes_out = 0
+        self.given = 0  # connections, to other workers
+        self.taken = 0
         self.next_date = 0
 
     def leave(self) -> None:
         """Stop accepting; finish what has begun, within graceful_timeout."""
         if not self.accepting:
             return
-        self.accepting = self.keeping = self.worker.alive = False
+        self.accepting = self.worker.alive = False
+        self.keeping = self.keeping and self.has_heirs()
+        self.cells[Cell.TAKES] = 0
         self.cells[Cell.DRAIN_SINCE] = monotonic()
         self.stop_at = monotonic() + int(self.config.graceful_timeout * SECOND)
         self.place.enter(State.DRAINING)
+
+    def has_heirs(self) -> bool:
+        """Whether somebody is there who would take this worker's connections: then none need be closed."""
+        place = self.place
+        if place.channel is None or self.arbiter_row[STOPPING]:
+            return False
+        # The lowest free slots are given out first.
+        slots = range(min(place.board.slots, 2 * self.config.workers + 8))
+        return any(place.board.row(slot).cells[Cell.TAKES] for slot in slots if slot != place.row.slot)
 
     def serve_app(self, app: App) -> None:
         self.app = app
@@ -175,6 +188,10 @@ class Serving:
         if self.errors:
             cells[Cell.ERRORS] += self.errors
             self.errors = 0
+        if self.given or self.taken:
+            cells[Cell.GIVEN] += self.given
+            cells[Cell.TAKEN] += self.taken
+            self.given = self.taken = 0
         cells[CONNECTIONS] = self.connections
         if self.access is not None:
             self.access.flush()
@@ -194,7 +211,11 @@ class Hooked(Serving):
         def hooked(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
             worker.nr = self.settled + self.requests
             self.request = Request(environ)
-            hook(worker, self.request)
+            try:
+                hook(worker, self.request)
+            except Exception as error:
+                error.add_note("The hook pre_request failed")
+                raise
             worker.nr += 1  # from here on it counts
             return app(environ, start_response)
 
