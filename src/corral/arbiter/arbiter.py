@@ -33,7 +33,7 @@ from corral.arbiter.pool import Handle, Pool, Reason
 from corral.errors import EXIT_APP, EXIT_BOOT, ConfigError
 from corral.report.logger import Logger
 from corral.shared import process
-from corral.shared.scoreboard import ASLEEP, Cell, Interface, Row, Scoreboard, State
+from corral.shared.scoreboard import ASLEEP, STOPPING, Cell, Interface, Row, Scoreboard, State
 from corral.shared.wakeup import Wakeup
 
 # TERM to the whole group, and again from a supervisor that passes it on, is one TERM.
@@ -374,6 +374,7 @@ class Arbiter:
         if self.stop is None:
             self.stop_listening()
         already, self.stop = self.stop, stop
+        self.board.arbiter[STOPPING] = 1
         if already is None:
             self.tell(News.STOPPING)
 

@@ -283,6 +283,11 @@ class Inbound:
             self.pieces = []
 
     @property
+    def between(self) -> bool:
+        """No request is whole, and none that has a body has begun: another reader could go on from here."""
+        return self.phase is HEAD
+
+    @property
     def idle(self) -> bool:
         """Nothing of a request has come; an empty line is nothing."""
         return self.phase is HEAD and (not self.buffer or self.buffer == CRLF)

@@ -222,6 +222,10 @@ class AnnouncedInbound(Inbound):
         self.enter = enter
         self.header = HeaderReader(mode, allows(inbound.own["REMOTE_ADDR"]))
 
+    @property
+    def between(self) -> bool:
+        return False
+
     def receive(self, data: bytes) -> bool:
         if not self.hear(data):
             return False

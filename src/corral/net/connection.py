@@ -42,8 +42,8 @@ class PeerGone(ConnectionError):
 
 class Connection:
     __slots__ = (
-        "began", "due", "fd", "inbound", "origin", "outbound", "read", "reading", "registered", "service", "spool",
-        "stream", "write",
+        "began", "due", "fd", "inbound", "origin", "outbound", "peer", "read", "reading", "registered", "service",
+        "spool", "stream", "write",
     )  # fmt: skip
     read: Callable[[int, int], bytes]
     write: Callable[[int, bytes | memoryview], int]
@@ -55,6 +55,7 @@ class Connection:
         self.stream: TlsStream | None = None
         self.service = service = origin.service
         self.origin = origin
+        self.peer = peer
         prepare = origin.prepare_trusted
         own: Environ
         if origin.local:

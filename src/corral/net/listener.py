@@ -75,13 +75,14 @@ def split_port(text: str, netloc: str) -> tuple[str, int]:
 class Listener:
     """One bound socket, listening unless each worker is to open its own (`reuse_port`)."""
 
-    __slots__ = ("_file", "_reuse_port", "address", "family", "label", "name", "socket")
+    __slots__ = ("_file", "_reuse_port", "address", "alone", "family", "label", "name", "socket")
 
     def __init__(self, sock: socket.socket, address: Address, *, reuse_port: bool = False) -> None:
         self.socket = sock
         self.address = address
         self.family = sock.family
         self._reuse_port = reuse_port
+        self.alone = False  # one process accepts from it, and no other will
         self._file: tuple[str, int, int] | None = None  # path, device, inode: to be removed in the end
         sock.setblocking(False)
         where = sock.getsockname()
@@ -132,7 +133,18 @@ class Listener:
         sock = bind_tcp(self.family, where, reuse_port=True)
         sock.listen(backlog)
         self.close()
-        return Listener(sock, self.address)
+        own = Listener(sock, self.address)
+        own.alone = True
+        return own
+
+    @property
+    def file(self) -> "tuple[str, int, int] | None":
+        """Path, device and inode of the unix socket's file, if it is ours."""
+        return self._file
+
+    def inherit(self, file: "tuple[str, int, int] | None") -> None:
+        """It is ours now, as it was a predecessor's."""
+        self._file = file
 
     def claim(self, path: str) -> None:
         """Remember which file is ours, wherever the process goes, so that `unlink` never removes a successor's."""
@@ -205,6 +217,16 @@ def adopt(address: Address, descriptor: int) -> Listener:
         raise ConfigError(f"bind {address.text!r}: descriptor {descriptor} is a socket, but it doesn't listen")
     sock.set_inheritable(False)
     return Listener(sock, address)
+
+
+def take_over(text: str, descriptor: int, file: tuple[str, int, int] | None) -> Listener:
+    """A predecessor's listener. One that doesn't listen yet is its `reuse_port` one, each worker's to open."""
+    sock = socket.socket(fileno=descriptor)
+    sock.set_inheritable(False)
+    listens = bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    listener = Listener(sock, parse_address(text), reuse_port=not listens)
+    listener.inherit(file)
+    return listener
 
 
 def open_tcp(address: Address, config: Config, *, v6only: bool) -> Listener:

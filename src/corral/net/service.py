@@ -62,6 +62,7 @@ class Origin(NamedTuple):
     prepare_trusted: Callable[[Environ], None]
     local: bool  # a unix socket: its peers are on this machine, and are trusted
     family: int = socket.AF_INET
+    name: str = ""  # the listener's, as `bind` has it
     seal: Seal | None = None  # the listener speaks TLS
     inbound: Callable[..., Inbound] = Inbound  # which protocol is spoken, and how strictly
     announced: Callable[[Inbound, Callable[[Inbound], None]], Inbound] | None = None  # by a PROXY header

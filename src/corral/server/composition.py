@@ -5,6 +5,7 @@ It knows the order of a start, of a reload and of the end, and has everything un
 
 import os
 import signal
+import socket
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -17,12 +18,14 @@ from corral.config.load import Loaded
 from corral.config.named import load_class
 from corral.config.settings import Config
 from corral.errors import EXIT_BOOT, EXIT_CONFIG, EXIT_CRASH, AppLoadError, ConfigError
+from corral.net.handoff import Channel
 from corral.net.listener import AddressInUse, Listener, open_all, open_listeners, parse_address
 from corral.report import choice
 from corral.server.generation import Generation, Shared, prepare_tls
 from corral.server.master import Master
 from corral.server.site import Site
 from corral.server.surroundings import Surroundings
+from corral.server.upgrade import Start, Upgrade, predecessor
 from corral.shared import process
 from corral.shared.process import Pidfile
 from corral.shared.scoreboard import Scoreboard
@@ -79,17 +82,22 @@ class Server:
         self.arbiter: Arbiter | None = None
         self.daemon: process.Daemon | None = None
         self.surroundings = Surroundings()
+        before = predecessor(os.environ)
+        environ = getattr(site, "environ", None) or os.environ
+        self.upgrade = Upgrade(self, Start(self.surroundings.directory, dict(environ)), before)
+        self.pidfile: Pidfile | None = None
         self.wakeup = Wakeup()
         lifeline, writer = os.pipe()
         self.shared = Shared(
             board=Scoreboard(max(SLOTS, 2 * loaded.config.workers)),
             wakeup=self.wakeup,
             lifeline=lifeline,
-            lifeline_writer=writer,
+            private={writer},
             surroundings=self.surroundings,
             master=master,
+            channel=inherited_channel(before.descriptors) if before else Channel.open(),
         )
-        self.inherited = False
+        self.inherited = before is not None and before.supervised  # listeners are a supervisor's
         self.generations: dict[int, Generation] = {}  # by number
         master.server = self
 
@@ -104,7 +112,7 @@ class Server:
         config = self.config
         self.surroundings.enter(config)
         os.umask(config.umask)
-        if config.daemon:
+        if config.daemon and self.upgrade.predecessor is None:
             self.daemon = process.daemonize()
             self.master.pid = os.getpid()
         self.wakeup.watch_signals(WATCHED)
@@ -117,7 +125,7 @@ class Server:
         first = self.generations[1] = self.generation(config, log)
         self.master.call("nworkers_changed", config.workers, None)
         if config.pidfile:
-            pidfile = Pidfile(config.pidfile)
+            pidfile = self.pidfile = Pidfile(config.pidfile + self.suffix)
             pidfile.create()
             cleanup.callback(pidfile.remove)
         self.insist("on_starting")
@@ -128,7 +136,7 @@ class Server:
         check_worker_class(first.worker_class, config, log)
         self.insist("when_ready")
         edition = self.edition(1)
-        process.set_title(f"corral: master [{config.proc_name}]")
+        process.set_title(f"corral: master [{config.proc_name}{self.suffix}]")
         arbiter = self.arbiter = Arbiter(
             log=log,
             board=self.shared.board,
@@ -138,8 +146,10 @@ class Server:
             reopen_logs=self.reopen_logs,
             stop_listening=self.stop_listening,
             call=self.master.call,
+            upgrade=self.upgrade.begin,
             daemon=config.daemon,
         )
+        self.upgrade.attach()
         if self.daemon is not None:
             self.daemon.detach(keep_output=config.enable_stdio_inheritance)
         try:
@@ -147,6 +157,20 @@ class Server:
         finally:
             cleanup.close()
             self.master.call("on_exit")
+
+    @property
+    def suffix(self) -> str:
+        """What the second of two servers is told from the first by."""
+        return "" if self.upgrade.predecessor is None else ".2"
+
+    def be_known(self) -> None:
+        """The server before this one is gone, and its names are free."""
+        process.set_title(f"corral: master [{self.config.proc_name}]")
+        if self.pidfile is not None:
+            try:
+                self.pidfile.rename(self.pidfile.path.removesuffix(".2"))
+            except OSError as error:
+                self.log.error("pidfile %r: can't rename it: %s", self.pidfile.path, error.strerror)
 
     def insist(self, name: str) -> None:
         """A hook without which there is no server: users check there that everything is as it must be."""
@@ -177,9 +201,11 @@ class Server:
         return log
 
     def listen(self, config: Config, log: Any) -> list[Listener]:
-        self.inherited = os.environ.get("LISTEN_PID") == str(os.getpid())
+        self.inherited |= os.environ.get("LISTEN_PID") == str(os.getpid())
         for attempt in range(1, BIND_TRIES + 1):
             try:
+                if self.upgrade.predecessor is not None:
+                    return self.choose(self.upgrade.predecessor.listeners, config)
                 return open_listeners(config, os.environ)
             except AddressInUse as error:
                 if attempt == BIND_TRIES:
@@ -268,7 +294,11 @@ class Server:
         check_worker_class(generation.worker_class, config, log)
 
     def listen_again(self, config: Config) -> list[Listener]:
-        held = {listener.address.text: listener for other in self.generations.values() for listener in other.listeners}
+        return self.choose([listener for other in self.generations.values() for listener in other.listeners], config)
+
+    def choose(self, listeners: list[Listener], config: Config) -> list[Listener]:
+        """Those of the addresses that a configuration names; where nobody listens yet, a new one."""
+        held = {listener.address.text: listener for listener in listeners}
         if self.inherited:
             return list(held.values())
         opened = open_all([parse_address(text) for text in config.bind if text not in held], config)
@@ -298,17 +328,20 @@ class Server:
         others = self.generations.values()
         for listener in generation.listeners:
             if not any(listener in other.listeners for other in others):
-                listener.unlink()
-                listener.close()
+                self.close(listener)
         if not any(generation.log is other.log for other in others):
             choice.close(generation.log)
 
     def stop_listening(self) -> None:
         for generation in self.generations.values():
             for listener in generation.listeners:
-                listener.unlink()
-                listener.close()
+                self.close(listener)
             generation.listeners = []
+
+    def close(self, listener: Listener) -> None:
+        if not self.upgrade.shares(listener):
+            listener.unlink()
+        listener.close()
 
     # the end
 
@@ -330,6 +363,13 @@ def check_worker_class(kind: Any, config: Config, log: Any) -> None:
     check = getattr(kind, "check_config", None)
     if check is not None:
         check(config, log)
+
+
+def inherited_channel(descriptors: dict[str, int]) -> Channel | None:
+    """The predecessor's: a connection may wait in it."""
+    if "giving" not in descriptors:
+        return None
+    return Channel(*(socket.socket(fileno=descriptors[name]) for name in ("giving", "taking")))
 
 
 def leave_early(signum: int, frame: object) -> NoReturn:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from corral.config.settings import Config
+from corral.net.handoff import Channel
 from corral.net.listener import Listener
 from corral.report.choice import open_access
 from corral.server.master import Master
@@ -33,9 +34,16 @@ class Shared:
     board: Scoreboard
     wakeup: Wakeup
     lifeline: int
-    lifeline_writer: int  # the arbiter's alone
+    private: set[int]  # descriptors that are the arbiter's alone, among them the lifeline's other end
     surroundings: Surroundings
     master: Master
+    channel: Channel | None  # by which connections move from one to another
+
+    def inheritable(self) -> dict[str, int]:
+        """What a successor of this server gets besides the listeners."""
+        if self.channel is None:
+            return {}
+        return {"giving": self.channel.giving.fileno(), "taking": self.channel.taking.fileno()}
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +66,7 @@ class Generation:
             wake_arbiter=shared.wakeup.wake,
             listeners=self.listeners,
             secure=self.secure,
+            channel=shared.channel,
         )
         worker = self.worker_class(
             age, os.getpid(), self.listeners, self.site, self.config.timeout / 2, self.config, self.log
@@ -74,8 +83,8 @@ class Generation:
     def child(self, shared: Shared, worker: Any) -> int:
         """No line of the application runs before it is who `user` says, and where `chdir` says."""
         config, log = self.config, self.log
-        # While a copy of the writing end is open anywhere else, the arbiter's death would go unnoticed.
-        os.close(shared.lifeline_writer)
+        # While a copy of the lifeline's writing end is open anywhere else, the arbiter's death would go unnoticed.
+        process.close_descriptors(shared.private)
         shared.wakeup.close_reader()
         process.set_title(f"corral: worker [{config.proc_name}]")
 

@@ -60,6 +60,7 @@ def origin(serving: Serving, listener: Listener, seal: Seal | None) -> Origin:
         prepare_proxied,
         local=local,
         family=listener.family,
+        name=listener.address.text,
         inbound=inbound_of(config, local),
         announced=announced_of(config, local),
         seal=seal,

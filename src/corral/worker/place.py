@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from corral.net.handoff import Channel
 from corral.net.listener import Listener
 from corral.shared.scoreboard import ASLEEP, Cell, Row, Scoreboard, State
 
@@ -23,6 +24,7 @@ class Place:
     lifeline: int  # end of file: the arbiter is dead
     wake_arbiter: Callable[[], None]
     secure: Callable[[], Any]  # what makes a connection speak TLS, or None
+    channel: Channel | None = None
     access: Any = None
     listeners: list[Listener]
 

@@ -8,19 +8,17 @@ from types import FrameType
 from corral.app import check_served
 from corral.config.hooks import NO_HOOK
 from corral.net.acceptor import Acceptor
-from corral.net.connection import Connection, Flushing, Lingering
-from corral.net.handshake import Handshaking
-from corral.net.reactor import SECOND, monotonic
+from corral.net.handoff import Taker
 from corral.net.service import Seal
 from corral.report.choice import heed
 from corral.shared.scoreboard import Cell, Interface
 from corral.worker.base import Worker
+from corral.worker.leaving import drain
 from corral.worker.orders import Quit, watch
 from corral.worker.origins import origin
 from corral.worker.serving import Hooked, Serving
 
 BURST = 8  # connections accepted a wake-up, where no sibling could take them
-FIRST_REQUEST = SECOND  # how long a leaving worker waits for the first request of a connection it has accepted
 
 
 class SyncWorker(Worker):
@@ -58,7 +56,14 @@ class SyncWorker(Worker):
             Acceptor(listener, origin(self.serving, listener, self.seal), 1 if several else BURST, self.cant_accept)
             for listener in self.place.listeners
         ]
-        serve(self.serving, acceptors)
+        taker = None
+        if self.place.channel is not None:
+            taker = Taker(
+                self.place.channel,
+                {acceptor.origin.name: acceptor.origin for acceptor in acceptors},
+                acceptors[0].ceiling,
+            )
+        serve(self.serving, acceptors, taker)
 
     def cant_accept(self, error: OSError) -> None:
         self.log.error("Can't accept a connection: %s; trying again in a moment", error.strerror)
@@ -85,49 +90,15 @@ class SyncWorker(Worker):
             self.place.access.reopen()
 
 
-def serve(serving: Serving, acceptors: list[Acceptor]) -> None:
+def serve(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
     for acceptor in acceptors:
         acceptor.open()
+    if taker is not None:
+        taker.open()
+        serving.cells[Cell.TAKES] = 1
     serving.worker.notify()
     serving.settle()  # what that sign of life began would never end in a worker without requests
     while serving.accepting:
         serving.reactor.turn()
         serving.settle()
-    drain(serving, acceptors)
-
-
-def drain(serving: Serving, acceptors: list[Acceptor]) -> None:
-    """Take what waits in the accept queue, finish what has begun, then let go of the silent ones."""
-    for acceptor in acceptors:
-        acceptor.drain()
-        acceptor.close()
-        acceptor.listener.close()
-    reactor = serving.reactor
-    now = monotonic()
-    for handler in list(reactor.handlers.values()):
-        if isinstance(handler, Connection):
-            retire(handler, now)
-        elif isinstance(handler, Handshaking):
-            handler.hurry(now + FIRST_REQUEST)
-    while serving.connections and monotonic() < serving.stop_at:
-        reactor.wake_at = min(reactor.wake_at, serving.stop_at)
-        reactor.turn()
-        serving.settle()
-    for left in list(reactor.handlers.values()):
-        if isinstance(left, Connection):
-            left.close()
-        elif isinstance(left, Flushing | Lingering | Handshaking):
-            left.connection.close()
-    serving.settle()
-
-
-def retire(connection: Connection, now: int) -> None:
-    """An idle connection may have a request on its way: look once more before closing it."""
-    if connection.reading is None:
-        connection.ready(0)
-        if connection.fd >= 0 and connection.reading is None:
-            connection.close()
-    elif connection.inbound.idle:
-        connection.due = min(connection.due, now + FIRST_REQUEST)
-        reactor = connection.service.reactor
-        reactor.wake_at = min(reactor.wake_at, connection.due)
+    drain(serving, acceptors, taker)

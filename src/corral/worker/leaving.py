@@ -1,0 +1,90 @@
+"""How a worker leaves: what it has begun it finishes, and its other connections go to whoever stays.
+
+If the whole server stops nobody stays: then who waits to be accepted is still served, and the silent are let go.
+"""
+
+from corral.net.acceptor import Acceptor
+from corral.net.connection import Connection, Flushing, Lingering
+from corral.net.handoff import Taker, give, movable
+from corral.net.handshake import Handshaking
+from corral.net.reactor import SECOND, monotonic
+from corral.worker.serving import Serving
+
+FIRST_REQUEST = SECOND  # how long a leaving worker waits for the first request of a connection it has accepted
+NEXT_TRY = SECOND // 100  # the channel was full
+
+
+def drain(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
+    """Return when no connection is left, or at the end of graceful_timeout."""
+    reactor = serving.reactor
+    moving = serving.has_heirs()
+    if taker is not None:
+        taker.close()
+    for acceptor in acceptors:
+        if acceptor.listener.alone or not moving:
+            acceptor.drain()
+        acceptor.close()
+        acceptor.listener.close()
+    if not moving:
+        dismiss(serving, taker)
+    while serving.connections and monotonic() < serving.stop_at:
+        if moving:
+            moving = serving.has_heirs()
+            if moving:
+                hand_over(serving)
+            else:
+                dismiss(serving, taker)
+        if serving.connections:
+            reactor.wake_at = min(reactor.wake_at, serving.stop_at)
+            reactor.turn()
+            serving.settle()
+    for left in list(reactor.handlers.values()):
+        if isinstance(left, Connection):
+            left.close()
+        elif isinstance(left, Flushing | Lingering | Handshaking):
+            left.connection.close()
+    serving.settle()
+
+
+def hand_over(serving: Serving) -> None:
+    """Give away every connection that can go. What can't now is served here, and may go at the next turn."""
+    channel = serving.place.channel
+    assert channel is not None
+    waiting = False
+    for handler in list(serving.reactor.handlers.values()):
+        if movable(handler):
+            if give(handler, channel):  # type: ignore[arg-type]  # movable has seen that it is a Connection
+                serving.given += 1
+            else:
+                waiting = True
+                break
+        elif isinstance(handler, Handshaking):
+            handler.hurry(monotonic() + FIRST_REQUEST)
+    if waiting:
+        serving.reactor.wake_at = min(serving.reactor.wake_at, monotonic() + NEXT_TRY)
+
+
+def dismiss(serving: Serving, taker: Taker | None) -> None:
+    """There is no heir: serve those in transit, and close who is silent."""
+    serving.keeping = False
+    if taker is not None:
+        taker.drain()
+        taker.open()  # a worker that left before this one may have given a last one
+    now = monotonic()
+    for handler in list(serving.reactor.handlers.values()):
+        if isinstance(handler, Connection):
+            retire(handler, now)
+        elif isinstance(handler, Handshaking):
+            handler.hurry(now + FIRST_REQUEST)
+
+
+def retire(connection: Connection, now: int) -> None:
+    """An idle connection may have a request on its way: look once more before closing it."""
+    if connection.reading is None:
+        connection.ready(0)
+        if connection.fd >= 0 and connection.reading is None:
+            connection.close()
+    elif connection.inbound.idle:
+        connection.due = min(connection.due, now + FIRST_REQUEST)
+        reactor = connection.service.reactor
+        reactor.wake_at = min(reactor.wake_at, connection.due)
