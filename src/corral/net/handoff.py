@@ -120,7 +120,7 @@ def give(connection: Connection, channel: Channel) -> bool:
 
 
 class Taker:
-    """Takes connections from the channel, while this worker is idle. From descriptor `ceiling` on there are too many."""
+    """Takes connections from the channel while this worker is idle. From `ceiling` on there are too many."""
 
     def __init__(self, channel: Channel, origins: dict[str, Origin], ceiling: int = NEVER) -> None:
         self.channel = channel
