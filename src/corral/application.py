@@ -29,13 +29,17 @@ class BaseApplication:
     It is configured by that alone: no command line, no file, no variable but those that set gunicorn's defaults.
     """
 
+    # Not only by __init__: there are subclasses which load the configuration in one of their own.
+    usage: str | None = None
+    prog: str | None = None
+    cfg: Any = None
+    callable: Any = None
+    logger: Any = None
+    loaded: Loaded | None = None
+
     def __init__(self, usage: str | None = None, prog: str | None = None) -> None:
         self.usage = usage
         self.prog = prog
-        self.cfg: Any = None
-        self.callable: Any = None
-        self.logger: Any = None
-        self.loaded: Loaded | None = None
         provide()  # for the classes and hooks that the configuration names
         self.do_load_config()
 
@@ -100,14 +104,21 @@ class BaseApplication:
         """Serve; ends in SystemExit."""
         from corral.server.composition import serve  # lazily: whoever only reads a configuration needs none of it
 
-        assert self.loaded is not None
         try:
-            loaded = load_own(self.cfg.layer(), {}, os.getcwd()) if isinstance(self.cfg, Draft) else self.loaded
+            loaded = self.present()
         except ConfigError as error:
             print(f"\nError: {error}", file=sys.stderr)
             sys.exit(error.exit_code)
-        loaded.warnings = self.loaded.warnings
         sys.exit(serve(self, loaded))
+
+    def present(self) -> Loaded:
+        """The configuration as it is now, with what has been set on `cfg` since it was read. Raises ConfigError."""
+        if not isinstance(self.cfg, Draft):
+            return self.loaded or self.read()
+        loaded = load_own(self.cfg.layer(), {}, os.getcwd())
+        if self.loaded is not None:
+            loaded.warnings = self.loaded.warnings
+        return loaded
 
 
 class Application(BaseApplication):

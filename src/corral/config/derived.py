@@ -50,6 +50,9 @@ class Setting:
     def cli(self) -> tuple[str, ...]:
         return tuple(self.row.metadata["flags"])
 
+    def __lt__(self, other: "Setting") -> bool:
+        return (self.section, self.name) < (other.section, other.name)
+
     def __repr__(self) -> str:
         return f"<Setting {self.name} = {self.value!r}>"
 

@@ -1,6 +1,7 @@
 """Options, of the command line and of the *_CMD_ARGS variables: text that is told apart here, and understood later."""
 
 import argparse
+import dataclasses
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
@@ -24,19 +25,25 @@ def make_parser() -> Parser:
     parser.add_argument("wsgi_app", nargs="?", metavar="APP", help="MODULE:NAME, MODULE:FACTORY('argument'), or MODULE")
     add_commands(parser)
     groups: dict[str, Any] = {}
-    for name, row in rows().items():
-        meta = row.metadata
-        if not meta["flags"]:
-            continue
-        if meta["section"] not in groups:
-            groups[meta["section"]] = parser.add_argument_group(meta["section"])
-        how: dict[str, Any] = {"action": "append" if meta["append"] else "store", "metavar": meta["metavar"]}
-        if meta["constant"] is not None:
-            how = {"action": "store_const", "const": meta["constant"]}
-        elif meta["bare"] is not None:
-            how |= {"nargs": "?", "const": meta["bare"]}
-        groups[meta["section"]].add_argument(*meta["flags"], dest=name, help=meta["help"].replace("%", "%%"), **how)
+    for row in rows().values():
+        section = row.metadata["section"]
+        if row.metadata["flags"]:
+            if section not in groups:
+                groups[section] = parser.add_argument_group(section)
+            add_option(groups[section], row, row.metadata["help"])
     return parser
+
+
+def add_option(parser: Any, row: "dataclasses.Field[Any]", described: str) -> None:
+    """The flags of a row, if it has any."""
+    meta = row.metadata
+    how: dict[str, Any] = {"action": "append" if meta["append"] else "store", "metavar": meta["metavar"]}
+    if meta["constant"] is not None:
+        how = {"action": "store_const", "const": meta["constant"]}
+    elif meta["bare"] is not None:
+        how |= {"nargs": "?", "const": meta["bare"]}
+    if meta["flags"]:
+        parser.add_argument(*meta["flags"], dest=row.name, help=described.replace("%", "%%"), **how)
 
 
 def add_commands(parser: Parser) -> None:

@@ -1,39 +1,17 @@
-"""gunicorn.config: its classes of settings are rows of one table here, so a class there is a Setting of a default."""
+"""gunicorn.config, where a setting is a class; here it is a row of one table, and a class means an unset setting."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
-from corral.config import derived
-from corral.config.draft import Draft
+from corral.config import draft
 from corral.config.file import FILES
 from corral.config.hooks import taking
-from corral.config.settings import rows
 
-Config = Draft
-
-
-class Setting(derived.Setting):
-    """`isinstance` and reading work; a class of one's own would be a row in a table that is fixed."""
-
-    __slots__ = ()
-
-    def __init_subclass__(cls, **keywords: Any) -> None:
-        raise TypeError(
-            f"{cls.__name__}: Corral's table of settings can't be extended; read the value from the environment, "
-            "which raw_env sets, or from the configuration file's own names"
-        )
+KNOWN_SETTINGS = list(draft.make_settings().values())
 
 
-def make_settings(ignore: Iterable[str] | None = None) -> dict[str, Setting]:
-    draft = Draft()
-    return {name: Setting(draft, row) for name, row in rows().items() if name not in (ignore or ())}
-
-
-KNOWN_SETTINGS = list(make_settings().values())
-
-
-def class_of(name: str) -> Setting:
+def class_of(name: str) -> draft.Option:
     """AccessLogFormat → the setting access_log_format, whose `default` is asked for. Raises AttributeError."""
     for setting in KNOWN_SETTINGS:
         if setting.name.replace("_", "") == name.lower():

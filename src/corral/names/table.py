@@ -29,9 +29,10 @@ MODULES: Final[dict[str, dict[str, str]]] = {
     "gunicorn.app.pasterapp": same("corral.paste", "serve"),
     "gunicorn.arbiter": {"Arbiter": "corral.server.master:Master"},
     "gunicorn.config": {
-        **same("corral.names.config", """
-            Config Setting KNOWN_SETTINGS make_settings get_default_config_file validate_callable validate_class
-        """),
+        "Config": "corral.config.draft:Draft",
+        "Setting": "corral.config.draft:Option",
+        **same("corral.config.draft", "make_settings"),
+        **same("corral.names.config", "KNOWN_SETTINGS get_default_config_file validate_callable validate_class"),
         "validate_bool": "corral.config.values:flag",
         "validate_pos_int": "corral.config.values:count",
         "validate_string": "corral.config.values:optional_text",
