@@ -42,7 +42,7 @@ class Master:
         """Serve until told to stop; raises SystemExit with the exit code."""
         from corral.server.composition import serve  # lazily: it is made of this
 
-        raise SystemExit(serve(self.app, self.app.read(), master=self))
+        raise SystemExit(serve(self.app, self.app.present(), master=self))
 
     @property
     def cfg(self) -> Any:

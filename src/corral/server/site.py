@@ -14,6 +14,9 @@ class Site(Protocol):
     def read(self) -> Loaded:
         """The configuration anew, from all its sources. Raises ConfigError."""
 
+    def present(self) -> Loaded:
+        """The configuration as it has been read, and changed since."""
+
     def edition(self, config: Config) -> "Site":
         """The same site for one generation, whose application isn't loaded yet."""
 
