@@ -41,6 +41,17 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
     finally:
         worker.log.info("Worker exiting (pid: %d)", worker.pid)
         bury()
+        run_exit_functions()
+
+
+def run_exit_functions() -> None:
+    """What the application has asked Python for: OpenTelemetry, Sentry and the like send then what they still have.
+
+    The process itself ends without Python's own end, which would also wait for threads that have hung.
+    """
+    import atexit  # a built-in module
+
+    atexit._run_exitfuncs()
 
 
 def note_leaving(worker: Any) -> None:
