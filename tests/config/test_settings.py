@@ -19,6 +19,7 @@ OURS = {
     "min_rate": ("7", 7),
     "limit_request_body": ("7", 7),
     "request_memory": ("7", 7),
+    "upgrade": ("manual", "manual"),
 }
 OUR_SWITCHES = {"strict_config": True, "request_buffering": False}
 FLAGGED = [name for name, row in rows().items() if row.metadata["flags"]]

@@ -232,18 +232,11 @@ def test_usr1_reopens_the_log_everywhere(server):
     assert set(server.workers) == workers
 
 
-def test_usr2_is_a_warning(server):
-    server.start("versioned:app")
-    server.signal(signal.SIGUSR2)
-    server.wait_for(r"\[WARNING\] USR2 .* not supported")
-    assert server.get()[0] == 200
-
-
 def test_winch_from_a_terminal_is_ignored(server):
     server.start("versioned:app")
     before = server.workers
     server.signal(signal.SIGWINCH)
-    server.signal(signal.SIGUSR2)
-    server.wait_for("not supported")
+    server.signal(signal.SIGUSR1)
+    server.wait_for("Handling signal: usr1")
     assert server.workers == before
     assert server.count("winch") == 0

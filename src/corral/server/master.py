@@ -29,8 +29,6 @@ class Master:
 
     WORKER_BOOT_ERROR: ClassVar[int] = EXIT_BOOT
     APP_LOAD_ERROR: ClassVar[int] = EXIT_APP
-    master_name: ClassVar[str] = "Master"
-    reexec_pid: ClassVar[int] = 0
 
     server: "Server"
 
@@ -51,6 +49,23 @@ class Master:
     @property
     def log(self) -> Any:
         return self.server.log
+
+    @property
+    def master_name(self) -> str:
+        """ "Master.2" beside a server that it is to replace."""
+        return f"Master{self.server.suffix}"
+
+    @property
+    def master_pid(self) -> int:
+        """Of the server before this one, while both are there; or 0."""
+        before = self.server.upgrade.predecessor
+        return 0 if before is None else before.pid
+
+    @property
+    def reexec_pid(self) -> int:
+        """Of the server that USR2 has started, while it is there; or 0."""
+        after = self.server.upgrade.successor
+        return 0 if after is None else after.pid
 
     @property
     def worker_class(self) -> Any:

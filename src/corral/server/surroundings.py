@@ -12,7 +12,7 @@ class Surroundings:
     """Those of the process. `enter` is undone by the next one: a reload begins where the start began."""
 
     def __init__(self) -> None:
-        self.directory = os.getcwd()
+        self.directory = start_directory()
         self.environ = Overlay()
 
     def leave(self) -> None:
@@ -28,6 +28,15 @@ class Surroundings:
             except OSError as error:
                 raise ConfigError(f"chdir {config.chdir!r}: {error.strerror}") from None
         extend_path(config)
+
+
+def start_directory() -> str:
+    """As the shell calls it: a path through a symbolic link leads to the release that the link names by then."""
+    present, named = os.getcwd(), os.environ.get("PWD", "")
+    try:
+        return named if os.path.isabs(named) and os.path.samefile(named, present) else present
+    except OSError:
+        return present
 
 
 class Overlay:

@@ -237,6 +237,11 @@ class Pidfile:
         except (OSError, ValueError):
             return 0
 
+    def rename(self, path: str) -> None:
+        """The process is called otherwise from now on. Raises OSError."""
+        os.rename(self.path, path)
+        self.path = path
+
     def remove(self) -> None:
         """Remove the file, unless it is somebody else's by now."""
         if self.read() == os.getpid():

@@ -29,7 +29,7 @@ class Moments:
     worker_int: Hook = hook("worker", help="In a worker that is told to leave at once, by INT or QUIT.")
     worker_abort: Hook = hook("worker", help="In a worker that has exceeded its timeout.")
     pre_exec: Hook = hook(
-        "server", effect="USR2 comes in a later version; HUP reloads",
+        "server",
         help="In the process that is to become the next arbiter, at USR2.",
     )
     pre_request: Hook = hook("worker", "req", help="In a worker, before the application is called.")

@@ -43,6 +43,11 @@ class Process:
         None, "-n", "--name", accept=values.optional_text, section="Process", metavar="NAME",
         help="The name in process titles, which need the extra corral[setproctitle].",
     )
+    upgrade: str = setting(
+        "auto", "--upgrade", accept=values.choice("auto", "manual"), section="Process", metavar="HOW",
+        help="What happens at USR2 once the new server is ready: auto retires the old one, manual lets both serve "
+        "until the old one is told to leave (WINCH, QUIT, TERM).",
+    )
     default_proc_name: str = setting(
         "corral", accept=values.text, section="Process",
         help="The name in process titles where proc_name gives none, instead of the application's.",
