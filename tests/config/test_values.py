@@ -53,6 +53,7 @@ from corral.config.values import BadValue
         pytest.param(values.proxy_mode, "0", "off", id="no PROXY as text"),
         pytest.param(values.metrics_address, "[::1]:8125", ("::1", 8125), id="an IPv6 address for metrics"),
         pytest.param(values.metrics_address, "unix:///run/statsd", "/run/statsd", id="a socket for metrics"),
+        pytest.param(values.metrics_address, "unix:statsd", "unix://statsd", id="a relative socket for metrics"),
         pytest.param(values.metrics_address, "", None, id="no metrics"),
         pytest.param(values.table, '{"a": [1]}', {"a": [1]}, id="a table as text"),
         pytest.param(worker_class, "gunicorn.workers.gthread.ThreadWorker", "gthread", id="threads by their class"),

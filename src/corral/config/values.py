@@ -242,14 +242,15 @@ def proxy_mode(value: object) -> str:
 
 
 def metrics_address(value: object) -> tuple[str, int] | str | None:
-    """HOST:PORT as a pair, which gunicorn's configuration has too; unix://PATH as its path."""
+    """HOST:PORT as a pair, which gunicorn's configuration has too; unix:///PATH as its path."""
     if isinstance(value, tuple) and len(value) == 2:
         value = f"{value[0]}:{value[1]}"
     name = optional_text(value)
     if name is None or name.startswith("/"):
         return name
     if name.startswith("unix:"):
-        return name.removeprefix("unix:").removeprefix("//")
+        path = name.removeprefix("unix:").removeprefix("//")
+        return path if path.startswith("/") else f"unix://{path}"  # without its scheme it would be a host's name
     host, colon, port = name.rpartition(":")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise BadValue("must be HOST:PORT or unix://PATH")
