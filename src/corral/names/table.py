@@ -68,7 +68,10 @@ MODULES: Final[dict[str, dict[str, str]]] = {
     "gunicorn.instrument": {},
     "gunicorn.instrument.statsd": same("corral.report.statsd", "Statsd"),
     "gunicorn.pidfile": same("corral.names.files", "Pidfile"),
-    "gunicorn.reloader": same("corral.worker.reloader", "Reloader"),
+    "gunicorn.reloader": {
+        **all_of("corral.worker.reloader:Reloader", "Reloader InotifyReloader ReloaderBase preferred_reloader"),
+        **same("corral.names.reloader", "has_inotify reloader_engines"),
+    },
     "gunicorn.sock": {
         **all_of("corral.net.listener:Listener", "BaseSocket TCPSocket TCP6Socket UnixSocket"),
         **same("corral.names.sockets", "create_sockets close_sockets ssl_context ssl_wrap_socket"),

@@ -1,5 +1,6 @@
 """The life of a worker process, from the fork to its exit code, whatever class the worker is of."""
 
+import atexit
 import os
 import time
 from collections.abc import Callable
@@ -49,8 +50,6 @@ def run_exit_functions() -> None:
 
     The process itself ends without Python's own end, which would also wait for threads that have hung.
     """
-    import atexit  # a built-in module
-
     atexit._run_exitfuncs()
 
 
