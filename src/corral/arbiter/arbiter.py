@@ -454,6 +454,11 @@ class Arbiter:
             edition.not_before = time.monotonic_ns() + pause
             self.log.error("Can't fork a worker: %s; next try in %d s", error.strerror, pause // SECOND)
             return
+        except Exception:  # the user's: a class whose __init__ raises
+            row.release()
+            self.log.exception("Exception in making a worker")
+            self.note_failed_boot(edition, time.monotonic_ns(), EXIT_BOOT)
+            return
         edition.refusals = 0
         self.pool.handles[pid] = Handle(pid=pid, age=self.age, generation=generation, born=now, row=row, worker=worker)
 

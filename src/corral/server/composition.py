@@ -8,7 +8,8 @@ import signal
 import socket
 import sys
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, NoReturn
 
 from corral import __version__
@@ -43,6 +44,7 @@ class Preload(Exception):
     """The application could not be loaded in the arbiter; it has been logged."""
 
     def __init__(self, exit_code: int) -> None:
+        super().__init__("the application can't be loaded, see the log")
         self.exit_code = exit_code
 
 
@@ -60,6 +62,8 @@ def serve(site: Site, loaded: Loaded, *, master: Master | None = None) -> int:
             server.fail(error)
             return server.leave(EXIT_CONFIG)
         except Preload as failure:
+            if server.config.errorlog != "-":
+                print(f"corral: error: {failure}", file=sys.stderr)
             return server.leave(failure.exit_code)
         except EarlyStop:
             return server.leave(0)
@@ -133,7 +137,7 @@ class Server:
         first.listeners = self.listen(config, log)
         self.say_where(first)
         log.info("Using worker: %s", config.worker_class_str)
-        check_worker_class(first.worker_class, config, log)
+        ask(first.worker_class, "check_config", config, log)
         self.insist("when_ready")
         edition = self.edition(1)
         process.set_title(f"corral: master [{config.proc_name}{self.suffix}]")
@@ -174,10 +178,8 @@ class Server:
 
     def insist(self, name: str) -> None:
         """A hook without which there is no server: users check there that everything is as it must be."""
-        try:
+        with blaming(f"the hook {name}"):
             getattr(self.config, name)(self.master)
-        except Exception as error:
-            raise ConfigError(f"the hook {name} failed: {type(error).__name__}: {error}") from error
 
     def say_where(self, generation: Generation) -> None:
         labels = ",".join(listener.label for listener in generation.listeners)
@@ -190,8 +192,9 @@ class Server:
             self.log.reopen_files()
 
     def open_log(self, config: Config) -> Any:
-        choice.check(config)  # what each worker would find wrong with its access log, once
-        log = choice.open_log(config)
+        with blaming(f"logger_class {config.logger_class!r}"):
+            choice.check(config)  # what each worker would find wrong with its access log, once
+            log = choice.open_log(config)
         owner = process.resolve_owner(config.user, config.group)
         for path in (config.errorlog, config.accesslog):
             if path and path != "-" and owner.changes:
@@ -218,12 +221,8 @@ class Server:
 
     def generation(self, config: Config, log: Any) -> Generation:
         """Without listeners yet. Raises ConfigError."""
-        kind = config.worker_class
-        if not isinstance(kind, type):
-            kind = load_class("worker_class", kind, "gunicorn.workers", WORKERS)
-        setup = getattr(kind, "setup", None)
-        if setup is not None:
-            setup()
+        kind = worker_class(config)
+        ask(kind, "setup")
         return Generation(self.site.edition(config), config, log, kind, prepare_tls(config))
 
     def edition(self, number: int) -> Edition:
@@ -291,7 +290,7 @@ class Server:
         generation.listeners = self.listen_again(config)
         if generation.listeners != previous.listeners:
             self.say_where(generation)
-        check_worker_class(generation.worker_class, config, log)
+        ask(generation.worker_class, "check_config", config, log)
 
     def listen_again(self, config: Config) -> list[Listener]:
         return self.choose([listener for other in self.generations.values() for listener in other.listeners], config)
@@ -351,6 +350,10 @@ class Server:
             self.log.error("%s", error, exc_info=error.__cause__)
         if self.log is None or self.config.errorlog != "-":
             print(f"corral: error: {error}", file=sys.stderr)
+        if self.log is None and error.__cause__ is not None:
+            import traceback  # lazily: only mistakes need it
+
+            traceback.print_exception(error.__cause__)
 
     def leave(self, code: int) -> int:
         if self.daemon is not None:
@@ -358,18 +361,41 @@ class Server:
         return code
 
 
-def check_worker_class(kind: Any, config: Config, log: Any) -> None:
-    """gunicorn's way for a worker class to complain about settings."""
-    check = getattr(kind, "check_config", None)
-    if check is not None:
-        check(config, log)
-
-
 def inherited_channel(descriptors: dict[str, int]) -> Channel | None:
     """The predecessor's: a connection may wait in it."""
     if "giving" not in descriptors:
         return None
     return Channel(*(socket.socket(fileno=descriptors[name]) for name in ("giving", "taking")))
+
+
+def worker_class(config: Config) -> Any:
+    kind = config.worker_class
+    if not isinstance(kind, type):
+        kind = load_class("worker_class", kind, "gunicorn.workers", WORKERS)
+    if not isinstance(kind, type):
+        raise ConfigError(f"worker_class {config.worker_class_str!r} is no class but {type(kind).__name__}")
+    if not hasattr(kind, "init_process"):
+        raise ConfigError(f"worker_class {config.worker_class_str!r} is no worker's; derive it from corral.Worker")
+    return kind
+
+
+def ask(kind: Any, name: str, *arguments: Any) -> None:
+    """gunicorn's ways for a worker class to complain: `setup()`, `check_config(cfg, log)`."""
+    method = getattr(kind, name, None)
+    if method is not None:
+        with blaming(f"{name} of worker_class {kind.__name__!r}"):
+            method(*arguments)
+
+
+@contextmanager
+def blaming(what: str) -> Iterator[None]:
+    """The user's code may raise anything. Then the start or the reload has failed, and it isn't we who are broken."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except Exception as error:
+        raise ConfigError(f"{what} failed: {type(error).__name__}: {error}") from error
 
 
 def leave_early(signum: int, frame: object) -> NoReturn:
