@@ -59,7 +59,7 @@ class Inbound:
 
     __slots__ = (
         "base", "block", "body", "buffer", "fields", "framing", "limits", "line", "line_bytes", "own", "phase",
-        "pieces", "prepare", "reader", "received", "repeated", "stream", "version",
+        "pieces", "prepare", "read", "reader", "received", "repeated", "stream", "version",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class Inbound:
         self.phase = HEAD
         self.buffer: bytes | bytearray = b""
         self.block = b""
+        self.read = b""  # the block that `fields` was read from, for gateways that pass fields on as they came
         self.repeated = False
         self.version = ""
         self.body: bytes | None = None  # one that came whole with its head, as nearly every form and document does
@@ -164,6 +165,7 @@ class Inbound:
         return line
 
     def read_block(self, block: bytes, line: RequestLine) -> None:
+        self.read = block
         self.fields = fields = self.base.copy()
         fields.update(self.own)
         try:
@@ -291,3 +293,8 @@ class Inbound:
     def idle(self) -> bool:
         """Nothing of a request has come; an empty line is nothing."""
         return self.phase is HEAD and (not self.buffer or self.buffer == CRLF)
+
+
+def is_kept(line: bytes) -> bool:
+    """Whether a request line is one of those that come again and again."""
+    return line in _lines

@@ -69,7 +69,7 @@ class Acceptor:
                 return False
             return True  # that client has left already, or a firewall said no: the next one is another story
         os.set_blocking(fd, False)
-        connection = Connection(fd, peer, self.origin)
+        connection = (self.origin.connection or Connection)(fd, peer, self.origin)
         if self.origin.seal is not None:
             self.handshaking(connection, self.origin.seal(fd)).begin()
         elif self.patience:

@@ -93,7 +93,7 @@ class Channel:
 
 def movable(connection: Any) -> bool:
     """A plain connection, between two requests or with one that is only beginning."""
-    if type(connection) is not Connection or connection.fd < 0 or connection.stream is not None:
+    if not isinstance(connection, Connection) or connection.fd < 0 or connection.stream is not None:
         return False
     inbound = connection.inbound
     return (
@@ -169,7 +169,7 @@ class Taker:
             return False
         os.set_blocking(fd, False)
         origin = self.origins.get(passage.listener) or next(iter(self.origins.values()))
-        connection = Connection(fd, passage.peer, origin)
+        connection = (origin.connection or Connection)(fd, passage.peer, origin)
         connection.inbound.own.update(passage.own)
         if passage.served and not passage.read:
             connection.reading = None

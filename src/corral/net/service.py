@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
@@ -66,3 +66,4 @@ class Origin(NamedTuple):
     seal: Seal | None = None  # the listener speaks TLS
     inbound: Callable[..., Inbound] = Inbound  # which protocol is spoken, and how strictly
     announced: Callable[[Inbound, Callable[[Inbound], None]], Inbound] | None = None  # by a PROXY header
+    connection: Any = None  # the class of its connections, where that isn't Connection

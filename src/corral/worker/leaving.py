@@ -3,6 +3,8 @@
 If the whole server stops nobody stays: then who waits to be accepted is still served, and the silent are let go.
 """
 
+from collections.abc import Iterator
+
 from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection, Flushing, Lingering
 from corral.net.handoff import Taker, give, movable
@@ -16,6 +18,19 @@ NEXT_TRY = SECOND // 100  # the channel was full
 
 def drain(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
     """Return when no connection is left, or at the end of graceful_timeout."""
+    for _ in draining(serving, acceptors, taker):
+        serving.reactor.turn()
+        serving.settle()
+    for left in list(serving.reactor.handlers.values()):
+        if isinstance(left, Connection):
+            left.close()
+        elif isinstance(left, Flushing | Lingering | Handshaking):
+            left.connection.close()
+    serving.settle()
+
+
+def draining(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> Iterator[None]:
+    """The same in steps: at each the loop is to turn once."""
     reactor = serving.reactor
     moving = serving.has_heirs()
     if taker is not None:
@@ -36,14 +51,7 @@ def drain(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> N
                 dismiss(serving, taker)
         if serving.connections:
             reactor.wake_at = min(reactor.wake_at, serving.stop_at)
-            reactor.turn()
-            serving.settle()
-    for left in list(reactor.handlers.values()):
-        if isinstance(left, Connection):
-            left.close()
-        elif isinstance(left, Flushing | Lingering | Handshaking):
-            left.connection.close()
-    serving.settle()
+            yield
 
 
 def hand_over(serving: Serving) -> None:
