@@ -24,6 +24,7 @@ from corral.net.listener import AddressInUse, Listener, open_all, open_listeners
 from corral.report import choice
 from corral.server.generation import Generation, Shared, prepare_tls
 from corral.server.master import Master
+from corral.server.notify import Supervisor
 from corral.server.site import Site
 from corral.server.surroundings import Surroundings
 from corral.server.upgrade import Start, Upgrade, predecessor
@@ -56,22 +57,29 @@ def serve(site: Site, loaded: Loaded, *, master: Master | None = None) -> int:
     """Run the server until it is stopped; its exit code. At a reload the site reads its configuration anew."""
     server = Server(site, loaded, master or Master(site))
     with ExitStack() as cleanup:
-        try:
-            return server.run(cleanup)
-        except ConfigError as error:
-            server.fail(error)
-            return server.leave(EXIT_CONFIG)
-        except Preload as failure:
-            if server.config.errorlog != "-":
-                print(f"corral: error: {failure}", file=sys.stderr)
-            return server.leave(failure.exit_code)
-        except EarlyStop:
-            return server.leave(0)
-        except Exception:
-            if server.log is None:
-                raise
-            server.log.exception("Unhandled exception in main loop")
-            return server.leave(EXIT_CRASH)
+        code = attempt(server, cleanup)
+    if server.daemon is not None:
+        server.daemon.report(code)  # to the terminal, once nothing is left behind
+    return code
+
+
+def attempt(server: "Server", cleanup: ExitStack) -> int:
+    try:
+        return server.run(cleanup)
+    except ConfigError as error:
+        server.fail(error)
+        return EXIT_CONFIG
+    except Preload as failure:
+        if server.config.errorlog != "-":
+            print(f"corral: error: {failure}", file=sys.stderr)
+        return failure.exit_code
+    except EarlyStop:
+        return 0
+    except Exception:
+        if server.log is None:
+            raise
+        server.log.exception("Unhandled exception in main loop")
+        return EXIT_CRASH
 
 
 class Server:
@@ -89,6 +97,7 @@ class Server:
         before = predecessor(os.environ)
         environ = getattr(site, "environ", None) or os.environ
         self.upgrade = Upgrade(self, Start(self.surroundings.directory, dict(environ)), before)
+        self.supervisor = Supervisor(self, os.environ)
         self.pidfile: Pidfile | None = None
         self.wakeup = Wakeup()
         lifeline, writer = os.pipe()
@@ -154,6 +163,7 @@ class Server:
             daemon=config.daemon,
         )
         self.upgrade.attach()
+        self.supervisor.attach()
         if self.daemon is not None:
             self.daemon.detach(keep_output=config.enable_stdio_inheritance)
         try:
@@ -170,6 +180,7 @@ class Server:
     def be_known(self) -> None:
         """The server before this one is gone, and its names are free."""
         process.set_title(f"corral: master [{self.config.proc_name}]")
+        self.supervisor.take_over()
         if self.pidfile is not None:
             try:
                 self.pidfile.rename(self.pidfile.path.removesuffix(".2"))
@@ -354,11 +365,6 @@ class Server:
             import traceback  # lazily: only mistakes need it
 
             traceback.print_exception(error.__cause__)
-
-    def leave(self, code: int) -> int:
-        if self.daemon is not None:
-            self.daemon.report(code)
-        return code
 
 
 def inherited_channel(descriptors: dict[str, int]) -> Channel | None:
