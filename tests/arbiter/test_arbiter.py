@@ -196,7 +196,7 @@ def test_the_cause_of_a_death(
 
 def test_out_of_memory_is_what_the_kernel_counts(arbiter: Arbiter, log: Notebook) -> None:
     arbiter.settle()
-    arbiter.oom_kills -= 1  # as if the counter had gone up since the last look
+    arbiter.deaths.oom_kills -= 1  # as if the counter had gone up since the last look
     die(arbiter, signum=signal.SIGKILL)
     assert "By the kernel, out of memory" in log.lines[0]
     assert "peaked at 64 MiB" in log.lines[0]
@@ -272,7 +272,7 @@ def test_a_worker_that_has_moved_on_is_not_aborted(arbiter: Arbiter, log: Notebo
     get_ready(arbiter)
     said = len(log.lines)
     handle = next(iter(arbiter.pool.handles.values()))
-    handle.busy_since = handle.suspected_busy = 5
+    handle.begun, handle.suspected_of = (5,), 5
     handle.row.cells[Cell.BUSY_SINCE] = 6
     arbiter.abort(handle, Reason.TIMEOUT, 5)
     assert not handle.aborted_at
@@ -290,7 +290,7 @@ def test_an_aborted_worker_is_named_with_its_request(arbiter: Arbiter, log: Note
     handle.row.cells[Cell.BUSY_SINCE] = 5
     arbiter.abort(handle, Reason.TIMEOUT, 5)
     assert log.lines[said] == f"WORKER TIMEOUT (pid:{handle.pid})"
-    assert log.lines[said + 1].endswith(rf"(pid:{handle.pid}): GET /slow\x0a HTTP/1.1")
+    assert rf"(pid:{handle.pid}): GET /slow\x0a HTTP/1.1, waiting: 0.00 s of CPU" in log.lines[said + 1]
 
 
 def test_a_slot_is_used_again_and_goes_on_counting(arbiter: Arbiter) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from corral.arbiter.plan import (
     ABORT_GRACE,
+    ANSWER,
     DRAIN_GRACE,
     QUICK_TIMEOUT,
     SECOND,
@@ -15,8 +16,11 @@ from corral.arbiter.plan import (
     Abandon,
     Abort,
     Action,
+    Ask,
     Kill,
+    Look,
     Quit,
+    Report,
     Retire,
     Spawn,
     Stop,
@@ -27,7 +31,7 @@ from corral.arbiter.plan import (
     surge,
 )
 from corral.arbiter.pool import Handle, Reason
-from corral.shared.scoreboard import Scoreboard, State
+from corral.shared.scoreboard import Scoreboard, State, Wish
 
 BOARD = Scoreboard(16)
 NOW = 1000 * SECOND
@@ -35,8 +39,11 @@ BOOTING, READY, DRAINING = State.BOOTING, State.READY, State.DRAINING
 OFF = {"timeout": 0, "boot_timeout": 0}
 
 
-def worker(pid: int, generation: int = 1, state: State = READY, **facts: object) -> Handle:
+def worker(pid: int, generation: int = 1, state: State = READY, busy_since: int = 0, **facts: object) -> Handle:
+    """Busy workers have been looked at already, unless the facts say otherwise."""
     born = NOW - SECOND
+    if busy_since:
+        facts = {"begun": (busy_since,), "looked_busy": busy_since, **facts}
     return Handle(pid=pid, age=pid, generation=generation, born=born, row=BOARD.row(0), state=state, **facts)  # type: ignore[arg-type]
 
 
@@ -48,6 +55,7 @@ def want(workers: int, generation: int = 1, **wishes: object) -> Want:
 
 
 OLD = want(2)
+WORN = Wish.REQUESTS
 
 TABLE = [
     # boot
@@ -162,13 +170,13 @@ TABLE = [
         id="an overdue request is looked at twice",
     ),
     pytest.param(
-        [worker(1, busy_since=NOW - 31 * SECOND, suspected_busy=NOW - 31 * SECOND, suspected_at=NOW - SECOND_LOOK)],
+        [worker(1, busy_since=NOW - 31 * SECOND, suspected_of=NOW - 31 * SECOND, suspected_at=NOW - SECOND_LOOK)],
         want(1),
         [Abort(1, Reason.TIMEOUT, NOW - 31 * SECOND)],
         id="the same request at the second look: abort",
     ),
     pytest.param(
-        [worker(1, busy_since=NOW - SECOND, suspected_busy=NOW - 31 * SECOND, suspected_at=NOW - SECOND_LOOK)],
+        [worker(1, busy_since=NOW - SECOND, suspected_of=NOW - 31 * SECOND, suspected_at=NOW - SECOND_LOOK)],
         want(1),
         [],
         id="another request at the second look: a false alarm",
@@ -188,16 +196,31 @@ TABLE = [
     ),
     pytest.param([worker(1, aborted_at=NOW)], want(1), [Spawn(1)], id="an aborted worker is replaced at once"),
     pytest.param(
-        [worker(1, state=BOOTING)], want(1, boot_timeout=SECOND), [Abort(1, Reason.BOOT)], id="a boot takes too long"
+        [worker(1, state=BOOTING)],
+        want(1, boot_timeout=SECOND),
+        [Suspect(1, NOW - SECOND)],
+        id="a boot takes too long: where is it?",
     ),
     pytest.param(
-        [worker(1, retired_at=NOW - 5 * SECOND - DRAIN_GRACE)],
+        [worker(1, state=BOOTING, suspected_of=NOW - SECOND, suspected_at=NOW - SECOND_LOOK)],
+        want(1, boot_timeout=SECOND // 2),
+        [Abort(1, Reason.BOOT, NOW - SECOND)],
+        id="a moment later the boot is ended",
+    ),
+    pytest.param(
+        [worker(1, retired_at=NOW - 5 * SECOND)],
+        want(1, graceful_timeout=5 * SECOND, stop=Stop.GRACEFUL),
+        [Ask(1)],
+        id="at the end of a drain: what is it that lasts?",
+    ),
+    pytest.param(
+        [worker(1, retired_at=NOW - 5 * SECOND - DRAIN_GRACE, asked_at=NOW - DRAIN_GRACE)],
         want(1, graceful_timeout=5 * SECOND, stop=Stop.GRACEFUL),
         [Kill(1, Reason.GRACEFUL)],
         id="a drain that was asked for takes too long",
     ),
     pytest.param(
-        [worker(1, drain_since=NOW - 5 * SECOND - DRAIN_GRACE), worker(2)],
+        [worker(1, drain_since=NOW - 5 * SECOND - DRAIN_GRACE, asked_at=NOW - DRAIN_GRACE), worker(2)],
         want(1, graceful_timeout=5 * SECOND),
         [Kill(1, Reason.GRACEFUL)],
         id="a drain of the worker's own takes too long",
@@ -214,6 +237,100 @@ TABLE = [
         [Suspect(1, NOW - 30 * SECOND)],
         id="a hung request is noticed during a stop as well",
     ),
+    # slow requests
+    pytest.param(
+        [worker(1, busy_since=NOW - 15 * SECOND, looked_busy=0)],
+        want(1),
+        [Look(1, NOW - 15 * SECOND)],
+        id="a request of half its time is looked at",
+    ),
+    pytest.param([worker(1, busy_since=NOW - 15 * SECOND)], want(1), [], id="once"),
+    pytest.param(
+        [worker(1, begun=(NOW - 25 * SECOND, NOW - 15 * SECOND), looked_busy=NOW - 25 * SECOND)],
+        want(1),
+        [Look(1, NOW - 15 * SECOND)],
+        id="of several requests each",
+    ),
+    pytest.param(
+        [worker(1, busy_since=NOW - 15 * SECOND, report_at=NOW)],
+        want(1),
+        [Report(1)],
+        id="when its stacks are there it is reported",
+    ),
+    pytest.param(
+        [worker(1, busy_since=NOW - 22 * SECOND, looked_busy=0, silent=True)],
+        want(1),
+        [],
+        id="signs of life are due every half, and may be late",
+    ),
+    pytest.param(
+        [worker(1, busy_since=NOW - 24 * SECOND, looked_busy=0, silent=True)],
+        want(1),
+        [Look(1, NOW - 24 * SECOND)],
+        id="but not by another quarter",
+    ),
+    pytest.param(
+        [worker(1, busy_since=NOW - 99 * SECOND, looked_busy=0)],
+        want(1, timeout=0),
+        [],
+        id="without timeout all is fast",
+    ),
+    # recycling
+    pytest.param([worker(1, wish=WORN), worker(2)], want(2), [Spawn(1)], id="who wants to be replaced gets an heir"),
+    pytest.param(
+        [worker(1, wish=WORN), worker(2), worker(3, state=BOOTING)],
+        want(2, **OFF),
+        [],
+        id="and serves until it is ready",
+    ),
+    pytest.param(
+        [worker(1), worker(2, wish=WORN), worker(3)],
+        want(2),
+        [Retire(2)],
+        id="then it goes, though it isn't the oldest",
+    ),
+    pytest.param([worker(n, wish=WORN) for n in (1, 2, 3)], want(3), [Spawn(1)], id="one at a time"),
+    pytest.param(
+        [worker(n, wish=WORN) for n in (1, 2, 3)], want(3, reload_step=2), [Spawn(1)] * 2, id="or reload_step at a time"
+    ),
+    pytest.param(
+        [worker(1, wish=WORN, retired_at=NOW), worker(2, wish=WORN), worker(3)],
+        want(2),
+        [],
+        id="not before the last one has left",
+    ),
+    pytest.param([worker(1, wish=WORN)], want(1, not_before=NOW + 1), [], id="heirs wait for the end of the back-off"),
+    pytest.param([worker(1, wish=WORN)], want(1, slots=1), [], id="where there is no slot for an heir it goes on"),
+    pytest.param([worker(1, expires_at=NOW), worker(2, expires_at=NOW + 1)], want(2), [Spawn(1)], id="a life is over"),
+    pytest.param(
+        [worker(1, wish=WORN), worker(2, 2, BOOTING)],
+        want(1, 2, proven=False, fallback=want(1), **OFF),
+        [],
+        id="a reload replaces them all anyway",
+    ),
+    pytest.param([worker(1, wish=WORN)], want(1, stop=Stop.GRACEFUL), [Retire(1)], id="a stop boots no heirs"),
+    pytest.param(
+        [worker(1), worker(2, wish=WORN), worker(3)], want(1), [Retire(2), Retire(1)], id="of too many they go first"
+    ),
+    pytest.param(
+        [worker(1, wish=WORN), worker(2), worker(3), worker(4, state=BOOTING)],
+        want(2, **OFF),
+        [Retire(4), Retire(1)],
+        id="with fewer wanted it goes at once, and needs no heir",
+    ),
+    # reload_step
+    pytest.param(
+        [worker(n) for n in range(1, 9)] + [worker(9, 2)],
+        want(8, 2, reload_step=1),
+        [Retire(1)],
+        id="a reload one by one",
+    ),
+    pytest.param(
+        [worker(1, retired_at=NOW)] + [worker(n) for n in range(2, 9)] + [worker(9, 2)],
+        want(8, 2, reload_step=3),
+        [Spawn(2)] * 3,
+        id="a reload three by three",
+    ),
 ]
 
 
@@ -228,6 +345,11 @@ def test_what_is_due(handles: list[Handle], wanted: Want, actions: list[Action])
         pytest.param([worker(1), worker(2)], want(2), None, id="idle workers have no deadline: sleep for ever"),
         pytest.param([worker(1, busy_since=NOW - 1)], want(1), NOW - 1 + 30 * SECOND, id="a request in flight"),
         pytest.param(
+            [worker(1, busy_since=NOW - 1, looked_busy=0)], want(1), NOW - 1 + 15 * SECOND, id="one that may be slow"
+        ),
+        pytest.param([worker(1, report_at=NOW + ANSWER)], want(1), NOW + ANSWER, id="stacks that are on their way"),
+        pytest.param([worker(1, expires_at=NOW + 9)], want(1), NOW + 9, id="the end of a life"),
+        pytest.param(
             [worker(1, busy_since=NOW - 1), worker(2, busy_since=NOW - 5)],
             want(2),
             NOW - 5 + 30 * SECOND,
@@ -235,8 +357,12 @@ def test_what_is_due(handles: list[Handle], wanted: Want, actions: list[Action])
         ),
         pytest.param([worker(1, state=BOOTING)], want(1), NOW + 299 * SECOND, id="a boot"),
         pytest.param([], want(1, not_before=NOW + 7), NOW + 7, id="the end of the back-off"),
+        pytest.param([worker(1, retired_at=NOW)], want(0), NOW + 30 * SECOND, id="a worker that was told to go"),
         pytest.param(
-            [worker(1, retired_at=NOW)], want(0), NOW + 30 * SECOND + DRAIN_GRACE, id="a worker that was told to go"
+            [worker(1, retired_at=NOW, asked_at=NOW + 30 * SECOND)],
+            want(0),
+            NOW + 30 * SECOND + DRAIN_GRACE,
+            id="a worker that was told to go, and asked what it does",
         ),
         pytest.param([worker(1, killed_at=NOW)], want(0), None, id="a killed worker can only be waited for"),
     ],
@@ -313,7 +439,7 @@ def test_a_reload_never_has_fewer_ready_workers_than_both_generations_want(
         world.settle()
         assert world.ready() >= min(workers, later)
         staying = [handle for handle in world.handles if handle.staying]
-        assert len(staying) <= max(workers, later) + surge(max(workers, later))
+        assert len(staying) <= max(workers, later) + surge(want(max(workers, later)))
         if not world.progress(choice):
             break
     assert [handle.generation for handle in world.handles] == [2] * later

@@ -46,7 +46,7 @@ def test_a_hung_request_is_named_and_its_worker_replaced(server):
     [pid] = server.workers
     with provoke(server, "/hang?token=1"):
         server.wait_for(rf"\[CRITICAL\] WORKER TIMEOUT \(pid:{pid}\)$")
-        match = server.wait_for(rf"Request in flight for (\d\.\d) s \(pid:{pid}\): GET /hang\?token=1 HTTP/1\.1$")
+        match = server.wait_for(rf"Request in flight for (\d\.\d) s \(pid:{pid}\): GET /hang\?token=1 HTTP/1\.1, at ")
         assert 0.5 <= float(match[1]) < 5
         server.wait_for(rf"Worker \(pid:{pid}\) was sent SIGABRT by the arbiter: it was on one request for longer")
         wait_until(lambda: server.workers and pid not in server.workers, "another worker")
@@ -85,9 +85,15 @@ def test_a_request_that_hangs_while_the_arbiter_is_fast_asleep_is_noticed(server
     ("path", "line"),
     [
         pytest.param(
-            "/crash", r"\[WARNING\] Worker \(pid:\d+\) was sent SIGSEGV! It crashed in native code", id="a crash"
+            "/crash",
+            r"\[WARNING\] Worker \(pid:\d+\) was sent SIGSEGV! It crashed in native code; its memory",
+            id="a crash",
         ),
-        pytest.param("/exit", r"\[ERROR\] Worker \(pid:\d+\) exited with code 7$", id="an exit code"),
+        pytest.param(
+            "/exit",
+            r"\[ERROR\] Worker \(pid:\d+\) exited with code 7; in flight for 0\.\d s: GET /exit",
+            id="an exit code",
+        ),
     ],
 )
 def test_a_worker_that_dies_by_itself_is_replaced(server, path, line):

@@ -4,6 +4,7 @@ It knows pids, signals, the scoreboard and what to say about a death. What a wor
 and what it listens on belong to others; it gets them as an Edition.
 """
 
+import os
 import select
 import signal
 import time
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corral.arbiter.commands import WATCHED, Command, decode
+from corral.arbiter.deaths import Deaths
 from corral.arbiter.news import Hearer, News
 from corral.arbiter.plan import (
     SECOND,
@@ -19,17 +21,22 @@ from corral.arbiter.plan import (
     Abandon,
     Abort,
     Action,
+    Ask,
     Kill,
+    Look,
     Quit,
+    Report,
     Retire,
     Spawn,
     Stop,
     Suspect,
     Want,
     backoff,
+    patience,
     plan,
 )
 from corral.arbiter.pool import Handle, Pool, Reason
+from corral.arbiter.recorder import Recorder
 from corral.errors import EXIT_APP, EXIT_BOOT, ConfigError
 from corral.report.logger import Logger
 from corral.shared import process
@@ -52,6 +59,8 @@ class Edition:
     boot_timeout: float
     graceful_timeout: float
     shutdown_delay: float = 0.0
+    reload_step: int = 0
+    max_worker_lifetime: float = 0.0
     spawn: Spawner  # (row, age) → pid, and the worker as hooks know it; OSError if there is no fork to be had
     adopt: Callable[[], None]  # it works: let go of what only its predecessor had
     discard: Callable[[], None]  # it doesn't: let go of what only it has
@@ -74,6 +83,7 @@ class Edition:
             timeout=int(self.timeout * SECOND),
             boot_timeout=int(self.boot_timeout * SECOND),
             graceful_timeout=int(self.graceful_timeout * SECOND),
+            reload_step=self.reload_step,
             stop=stop,
         )
 
@@ -115,7 +125,8 @@ class Arbiter:
         self.stop: Stop | None = None
         self.told_to_stop = 0  # the instant
         self.exit_code = 0
-        self.oom_kills = process.oom_kills()
+        self.deaths = Deaths(log)
+        self.recorder = Recorder(log, board, self.pool)
         self.poll = select.poll()
         self.poll.register(wakeup.fileno(), select.POLLIN)
         self.sources: dict[int, Callable[[], None]] = {}  # other descriptors that end a sleep
@@ -184,13 +195,14 @@ class Arbiter:
     # wait
 
     def wait(self, deadline: int | None) -> None:
-        """Sleep until the deadline or a wake-up. A sleep that is longer than `timeout` asks the workers to end it.
+        """Sleep until the deadline or a wake-up. A sleep that is longer than a request may take unnoticed asks the
+        workers to end it.
 
-        When it sleeps shorter than that it needs no call: whoever gets busy now is overdue only after the deadline.
+        When it sleeps shorter than that it needs no call: whoever gets busy now is slow only after the deadline.
         """
-        timeout = int(self.edition.timeout * SECOND)
+        unnoticed = patience(int(self.edition.timeout * SECOND), silent=False)
         now = time.monotonic_ns()
-        if timeout and (deadline is None or deadline > now + timeout):
+        if unnoticed and (deadline is None or deadline > now + unnoticed):
             self.board.arbiter[ASLEEP] = 1
             # A worker may have become busy after the last reading and before the line above, and called nobody. The
             # system call in between keeps this store ahead of those loads.
@@ -228,6 +240,9 @@ class Arbiter:
         handle.read()
         if handle.state in (State.READY, State.DRAINING) and not handle.ready_at:
             handle.ready_at = time.monotonic_ns()
+            edition = self.edition_of(handle)
+            if edition is not None and edition.max_worker_lifetime:
+                handle.expires_at = handle.ready_at + scattered(int(edition.max_worker_lifetime * SECOND))
             self.note_ready(handle)
 
     def note_ready(self, handle: Handle) -> None:
@@ -262,7 +277,7 @@ class Arbiter:
     def note_death(self, handle: Handle, death: process.Death) -> None:
         # It may have become ready, or begun to drain, since the last reading.
         self.note_reading(handle)
-        self.explain_death(handle, death)
+        self.deaths.explain(handle, death, self.recorder.remains(handle), self.app_of(handle))
         handle.row.release()
         self.call("child_exit", handle.worker)
         if handle.told or self.stop is not None:
@@ -280,6 +295,10 @@ class Arbiter:
                 return edition
         return None
 
+    def app_of(self, handle: Handle) -> str:
+        edition = self.edition_of(handle)
+        return self.edition.app if edition is None else edition.app
+
     def note_failed_boot(self, edition: Edition | None, now: int, code: int) -> None:
         """The first boot of all decides whether there is a server; later ones only when there is another try."""
         if edition is None:
@@ -295,38 +314,6 @@ class Arbiter:
             self.log.error(
                 "Failed boots in a row: %d; next try in %d s", edition.failures, backoff(edition.failures) // SECOND
             )
-
-    def explain_death(self, handle: Handle, death: process.Death) -> None:
-        pid = handle.pid
-        if not death.signum:
-            if handle.aborted_at and handle.reason is not None:
-                self.log.error("Worker (pid:%d) was sent SIGABRT by the arbiter: %s", pid, handle.reason.value)
-            elif death.code:
-                self.log.error("Worker (pid:%d) exited with code %d", pid, death.code)
-            elif not handle.told and not handle.drain_since:
-                self.log.warning("Worker (pid:%d) exited with code 0, unasked", pid)
-            return
-        name = signal_name(death.signum)
-        if death.signum == signal.SIGKILL:
-            self.log.error("Worker (pid:%d) was sent SIGKILL! %s", pid, self.cause_of_kill(handle, death))
-        elif death.signum == signal.SIGABRT and handle.aborted_at and handle.reason is not None:
-            self.log.error("Worker (pid:%d) was sent SIGABRT by the arbiter: %s", pid, handle.reason.value)
-        elif death.signum == signal.SIGTERM and handle.told:
-            self.log.info("Worker (pid:%d) was sent SIGTERM by the arbiter", pid)
-        else:
-            crashed = death.signum in (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
-            cause = "It crashed in native code" if crashed else "Not by the arbiter"
-            self.log.warning("Worker (pid:%d) was sent %s! %s", pid, name, cause)
-
-    def cause_of_kill(self, handle: Handle, death: process.Death) -> str:
-        """The true cause of a SIGKILL: our own, or the kernel's, which counts them, or somebody else's."""
-        if handle.killed_at and handle.reason is not None:
-            return f"By the arbiter: {handle.reason.value}"
-        kills, self.oom_kills = self.oom_kills, process.oom_kills()
-        peak = f"its memory peaked at {death.peak_memory >> 20} MiB"
-        if self.oom_kills > kills:
-            return f"By the kernel, out of memory: the oom_kill counter of the cgroup went up; {peak}"
-        return f"Not by the arbiter, and the cgroup counts no oom_kill: somebody's kill -9, or dmesg tells; {peak}"
 
     # obey
 
@@ -427,11 +414,16 @@ class Arbiter:
                 self.retire(self.pool.handles[pid])
             case Quit(pid):
                 self.quit(self.pool.handles[pid])
-            case Suspect(pid, busy_since):
-                handle = self.pool.handles[pid]
-                handle.suspected_busy, handle.suspected_at = busy_since, time.monotonic_ns()
-            case Abort(pid, reason, busy_since):
-                self.abort(self.pool.handles[pid], reason, busy_since)
+            case Look(pid, since):
+                self.recorder.look(self.pool.handles[pid], since)
+            case Report(pid):
+                self.recorder.report(self.pool.handles[pid], self.app_of(self.pool.handles[pid]))
+            case Ask(pid):
+                self.recorder.ask(self.pool.handles[pid])
+            case Suspect(pid, since):
+                self.recorder.suspect(self.pool.handles[pid], since)
+            case Abort(pid, reason, since):
+                self.abort(self.pool.handles[pid], reason, since)
             case Kill(pid, reason):
                 self.kill(self.pool.handles[pid], reason)
 
@@ -481,32 +473,26 @@ class Arbiter:
         handle.quit_at = time.monotonic_ns()
         self.send(handle, signal.SIGQUIT)
 
-    def abort(self, handle: Handle, reason: Reason, busy_since: int) -> None:
+    def abort(self, handle: Handle, reason: Reason, since: int) -> None:
         """The reading that led here may be old by now, so look once more before anything that can't be undone."""
         handle.read()
-        if reason is Reason.BOOT and handle.ready:
+        if reason is Reason.BOOT and handle.state is not State.BOOTING:
             return
-        if reason is Reason.TIMEOUT and handle.busy_since != busy_since:
+        if reason is Reason.TIMEOUT and since not in handle.begun:
             return
         now = time.monotonic_ns()
         self.log.critical("WORKER TIMEOUT (pid:%d)", handle.pid)
         if reason is Reason.BOOT:
-            age = (now - handle.born) / SECOND
-            self.log.error("Worker (pid:%d) is not ready after %.1f s (boot_timeout)", handle.pid, age)
+            self.recorder.boot_failed(handle, self.app_of(handle))
             self.note_failed_boot(self.edition_of(handle), now, 0)
         else:
-            request = handle.row.in_flight()
-            age = (now - busy_since) / SECOND
-            if request:
-                self.log.error("Request in flight for %.1f s (pid:%d): %s", age, handle.pid, request)
-            else:
-                self.log.error("No sign of life for %.1f s (pid:%d)", age, handle.pid)
+            self.recorder.timed_out(handle, self.app_of(handle))
         handle.aborted_at, handle.reason = now, reason
-        if handle.worker is not None:
-            handle.worker.aborted = True  # as `child_exit` sees it
         self.send(handle, signal.SIGABRT)
 
     def kill(self, handle: Handle, reason: Reason) -> None:
+        if reason is Reason.GRACEFUL:
+            self.recorder.unfinished(handle, self.app_of(handle))
         handle.killed_at = time.monotonic_ns()
         handle.reason = reason
         self.send(handle, signal.SIGKILL)
@@ -519,16 +505,15 @@ class Arbiter:
 
 def became_busy(handle: Handle) -> bool:
     """A killed worker stays busy in its row until it is reaped, and nothing more can be done about it."""
-    return not handle.killed_at and bool(handle.row.cells[Cell.BUSY_SINCE])
+    return not handle.killed_at and bool(handle.row.begun())
+
+
+def scattered(lifetime: int) -> int:
+    """Up to a tenth more, lest all that were born together go together."""
+    # Not `random`: 1 MiB, and a seed that a preloading application may have fixed.
+    return lifetime + lifetime // 10 * os.urandom(1)[0] // 255
 
 
 def milliseconds(nanoseconds: int) -> int:
     """For poll: rounded up, or the arbiter would spin through the last millisecond before each deadline."""
     return max(-(-nanoseconds // 1_000_000), 0)
-
-
-def signal_name(signum: int) -> str:
-    try:
-        return signal.Signals(signum).name
-    except ValueError:
-        return f"signal {signum}"

@@ -18,6 +18,8 @@ SECOND = 1_000_000_000
 SECOND_LOOK = SECOND // 10
 # From SIGABRT to SIGKILL: time for `worker_abort` and for a last log line, as with gunicorn.
 ABORT_GRACE = SECOND
+# From the question for stacks to the reading of them: a worker that runs answers within a millisecond.
+ANSWER = SECOND // 20
 # A worker ends its own drain at graceful_timeout and closes its connections properly; it is killed only past that.
 DRAIN_GRACE = SECOND // 2
 QUICK_TIMEOUT = 2 * SECOND
@@ -45,6 +47,7 @@ class Want:
     timeout: int = 30 * SECOND
     boot_timeout: int = 300 * SECOND
     graceful_timeout: int = 30 * SECOND
+    reload_step: int = 0  # how many workers are replaced at a time; 0: as `surge` says
     stop: Stop | None = None
 
 
@@ -68,20 +71,42 @@ class Quit:
 
 
 @dataclass(frozen=True, slots=True)
-class Suspect:
-    """Remember that this request is overdue, and look again soon."""
+class Look:
+    """Ask a worker for its stacks, for the request that began at `since` is slow."""
 
     pid: int
-    busy_since: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Say what the look has shown."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask a worker for its stacks: it will be killed in a moment."""
+
+    pid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """Remember that what began at `since`, a request or a boot, is overdue; ask for stacks, and look again soon."""
+
+    pid: int
+    since: int
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
-    """SIGABRT. For a time-out, only if the worker is still on the request that began at `busy_since`."""
+    """SIGABRT. For a time-out, only if the worker is still on the request that began at `since`."""
 
     pid: int
     reason: Reason
-    busy_since: int = 0
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +124,7 @@ class Abandon:
     generation: int
 
 
-Action = Spawn | Retire | Quit | Suspect | Abort | Kill | Abandon
+Action = Spawn | Retire | Quit | Look | Report | Ask | Suspect | Abort | Kill | Abandon
 Agenda = Iterator[tuple[int, Action]]
 
 
@@ -126,6 +151,7 @@ def agenda(handles: Collection[Handle], want: Want, now: int) -> Agenda:
         staying = [handle for handle in handles if handle.staying]
         yield from retiring(staying, want, now)
         yield from booting(staying, len(handles), want, now)
+        yield from recycling(handles, want, now)
 
 
 def overdue(handle: Handle, want: Want) -> Agenda:
@@ -139,14 +165,35 @@ def overdue(handle: Handle, want: Want) -> Agenda:
     if handle.quit_at:
         yield handle.quit_at + min(want.graceful_timeout, QUICK_TIMEOUT), Kill(pid, Reason.QUICK)
     elif handle.leaving_since:
-        yield handle.leaving_since + want.graceful_timeout + DRAIN_GRACE, Kill(pid, Reason.GRACEFUL)
+        end = handle.leaving_since + want.graceful_timeout
+        if handle.asked_at < end:
+            yield end, Ask(pid)
+        yield end + DRAIN_GRACE, Kill(pid, Reason.GRACEFUL)
     elif handle.state is State.BOOTING and want.boot_timeout:
-        yield handle.born + want.boot_timeout, Abort(pid, Reason.BOOT)
-    if handle.busy_since and want.timeout:
-        if handle.suspected_busy == handle.busy_since:
-            yield handle.suspected_at + SECOND_LOOK, Abort(pid, Reason.TIMEOUT, handle.busy_since)
-        else:
-            yield handle.busy_since + want.timeout, Suspect(pid, handle.busy_since)
+        yield from suspicion(handle, handle.born, want.boot_timeout, Reason.BOOT)
+    if handle.report_at:
+        yield handle.report_at, Report(pid)
+    if handle.begun and want.timeout:
+        for since in handle.begun:
+            if since > handle.looked_busy:
+                yield since + patience(want.timeout, silent=handle.silent), Look(pid, since)
+                break
+        yield from suspicion(handle, handle.busy_since, want.timeout, Reason.TIMEOUT)
+
+
+def suspicion(handle: Handle, since: int, limit: int, reason: Reason) -> Agenda:
+    if handle.suspected_of == since:
+        yield handle.suspected_at + SECOND_LOOK, Abort(handle.pid, reason, since)
+    else:
+        yield since + limit, Suspect(handle.pid, since)
+
+
+def patience(timeout: int, *, silent: bool) -> int:
+    """What part of `timeout` a request may take before it is called slow.
+
+    Signs of life are due each half of it (worker.timeout), and may be a little late.
+    """
+    return timeout // 4 * 3 if silent else timeout // 2
 
 
 def stopping(handles: Collection[Handle], stop: Stop, now: int) -> Agenda:
@@ -167,14 +214,44 @@ def booting(staying: list[Handle], alive: int, want: Want, now: int) -> Agenda:
             # Until then the generation that serves is kept up, for the new one may take minutes and then fail.
             yield from booting(old, alive + 1, want.fallback, now)
     elif old:
-        missing = min(missing, want.workers + surge(want.workers) - len(staying))
+        missing = min(missing, want.workers + surge(want) - len(staying))
     for _ in range(min(missing, want.slots - alive)):
         yield max(now, want.not_before), Spawn(want.generation)
 
 
-def surge(workers: int) -> int:
+def surge(want: Want) -> int:
     """How many workers a reload may have above `workers`: one by one takes long, all at once takes twice the memory."""
-    return max(1, workers // 4)
+    return want.reload_step or max(1, want.workers // 4)
+
+
+def recycling(handles: Collection[Handle], want: Want, now: int) -> Agenda:
+    """An heir for each worker that wants to be replaced, a few at a time; when it is ready, the worker is too many.
+
+    A reload replaces them all anyway.
+    """
+    fresh, old = split([handle for handle in handles if handle.staying], want.generation)
+    if not want.proven or old:
+        return
+    for handle in fresh:
+        if handle.expires_at > now:
+            yield handle.expires_at, Spawn(want.generation)
+    leaving = sum(worn(handle, now) and not handle.staying for handle in handles)
+    heirs = len(fresh) - want.workers
+    if heirs < 0:
+        return  # `booting` knows, and who comes is no heir
+    step = min(heirs_of(fresh, want, now), max((want.reload_step or 1) - leaving, 0))
+    for _ in range(min(step - heirs, want.slots - len(handles))):
+        yield max(now, want.not_before), Spawn(want.generation)
+
+
+def heirs_of(fresh: list[Handle], want: Want, now: int) -> int:
+    """How many workers there may be above `workers`, in the place of those that are to go."""
+    return min(sum(worn(handle, now) for handle in fresh), want.reload_step or 1)
+
+
+def worn(handle: Handle, now: int) -> bool:
+    """It has served for long enough."""
+    return bool(handle.wish) or 0 < handle.expires_at <= now
 
 
 def retiring(staying: list[Handle], want: Want, now: int) -> Agenda:
@@ -188,8 +265,9 @@ def retiring(staying: list[Handle], want: Want, now: int) -> Agenda:
                 yield now, Retire(handle.pid)
         return
     unready = [handle for handle in fresh if not handle.ready]
-    excess = min(max(len(fresh) - want.workers, 0), len(unready))
+    excess = min(max(len(fresh) - want.workers - heirs_of(fresh, want, now), 0), len(unready))
     unready = unready[len(unready) - excess :] + [handle for handle in old if not handle.ready]
+    fresh.sort(key=lambda handle: not worn(handle, now))
     ready = [handle for handle in (*old, *fresh) if handle.ready]
     surplus = max(len(ready) - want.workers, 0)
     for handle in (*unready, *ready[:surplus]):

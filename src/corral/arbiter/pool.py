@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from corral.shared.scoreboard import Cell, Row, State
+from corral.shared.scoreboard import Cell, Row, State, Wish
 
 
 class Reason(Enum):
-    """Why the arbiter itself kills a worker; the text completes "killed by the arbiter: "."""
+    """Why the arbiter itself kills a worker; the text completes "by the arbiter: "."""
 
     TIMEOUT = "it was on one request for longer than timeout"
     BOOT = "it was not ready within boot_timeout"
@@ -29,27 +29,47 @@ class Handle:
     born: int
     row: Row
     worker: Any = None  # as hooks know it
+    expires_at: int = 0  # the end of max_worker_lifetime
 
     # the last reading of its row
     state: State = State.BOOTING
-    busy_since: int = 0
+    begun: tuple[int, ...] = ()  # since when its requests are in flight, the oldest first; or it last gave a sign
+    silent: bool = False  # it gives signs of life, and doesn't say what it serves
     drain_since: int = 0
+    wish: Wish = Wish.NONE
 
     # what was noticed and done
     ready_at: int = 0
+    looked_at: int = 0
+    looked_busy: int = 0  # the youngest request that has been looked at for being slow
+    looked_cpu: int = 0
+    report_at: int = 0  # when its stacks will be there, for a line about a slow request
+    asked_at: int = 0  # for its stacks
     suspected_at: int = 0
-    suspected_busy: int = 0
+    suspected_of: int = 0  # the beginning of what is overdue
     retired_at: int = 0
     quit_at: int = 0
     aborted_at: int = 0
     killed_at: int = 0
     reason: Reason | None = None
 
+    # what it has written of its stacks
+    awaited: bool = False
+    heard: int = 0  # bytes that have been read
+    stacks: str = ""
+
     def read(self) -> None:
         cells = self.row.cells
         self.state = State(cells[Cell.STATE])
-        self.busy_since = cells[Cell.BUSY_SINCE]
+        self.begun = self.row.begun()
+        self.silent = not cells[Cell.REQUEST_LENGTH]
         self.drain_since = cells[Cell.DRAIN_SINCE]
+        self.wish = Wish(cells[Cell.WISH])
+
+    @property
+    def busy_since(self) -> int:
+        """The oldest request in flight, or sign of life; 0 while it is idle."""
+        return self.begun[0] if self.begun else 0
 
     @property
     def ready(self) -> bool:

@@ -10,6 +10,7 @@ import os
 import pwd
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -121,6 +122,17 @@ def alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def cpu_time(pid: int) -> int:
+    """Nanoseconds on a processor, all threads together; 0 where the system doesn't tell.
+
+    The clock of another process, as clock_getcpuclockid(3) makes its number on Linux.
+    """
+    try:
+        return time.clock_gettime_ns((~pid << 3) | 2)
+    except (OSError, OverflowError):
+        return 0
 
 
 def oom_kills(counters: Iterable[str] = ()) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 from corral.errors import EXIT_BOOT, EXIT_CRASH, AppLoadError, ConfigError
 from corral.shared.scoreboard import Cell
+from corral.worker.recorder import record
 
 
 def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None]) -> int:
@@ -19,6 +20,7 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
     worker.pid = os.getpid()
     worker.place.row.cells[Cell.PID] = worker.pid
     worker.log.info("Booting worker with pid: %d", worker.pid)
+    record(worker.place.board, worker.place.row)
     try:
         prepare()
         worker.init_process()
@@ -32,7 +34,8 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
             worker.log.exception("Exception in worker process")
             return EXIT_BOOT
         if worker.aborted:
-            worker.log.exception("Worker aborted")
+            known = worker.place.row.cells[Cell.EXPLAINED]  # its stack is in the log, by the arbiter
+            worker.log.error("Worker aborted", exc_info=not known)
         if not leaving.code:
             note_leaving(worker)
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
