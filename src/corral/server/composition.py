@@ -102,7 +102,7 @@ class Server:
         self.wakeup = Wakeup()
         lifeline, writer = os.pipe()
         self.shared = Shared(
-            board=Scoreboard(max(SLOTS, 2 * loaded.config.workers)),
+            board=Scoreboard(max(SLOTS, 2 * loaded.config.workers), loaded.config.threads),
             wakeup=self.wakeup,
             lifeline=lifeline,
             private={writer},

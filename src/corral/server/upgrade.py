@@ -134,6 +134,7 @@ class Upgrade:
         self.arbiter.kin[pid] = self.note_end
         self.arbiter.watch(ours.fileno(), self.hear_successor)
         log.info("Upgrade: starting a new server (pid: %d)", pid)
+        server.supervisor.reloading("Upgrading")
 
     def become_successor(self, channel: int) -> int:
         """In a child. It returns only if there is no new server."""
@@ -177,9 +178,11 @@ class Upgrade:
             return
         successor.ready = True
         if server.config.upgrade == "auto":
+            server.supervisor.hand_over(successor.pid)
             server.log.info("Upgrade: the new server (pid: %d) is ready, this one retires", successor.pid)
             self.arbiter.begin_stop(self.arbiter.stop or Stop.GRACEFUL)
         else:
+            server.supervisor.take_over()
             server.log.info(
                 "Upgrade: the new server (pid: %d) is ready and serves as well; WINCH, QUIT or TERM retire this one",
                 successor.pid,
@@ -190,6 +193,7 @@ class Upgrade:
         assert successor is not None
         self.part(successor.channel)
         self.successor = None
+        self.server.supervisor.take_over()
         how = f"was sent signal {death.signum}" if death.signum else f"exited with code {death.code}"
         if successor.ready:
             log.warning("The new server (pid: %d) %s", successor.pid, how)
