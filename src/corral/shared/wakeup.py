@@ -50,10 +50,11 @@ class Wakeup:
 
     def watch_signals(self, signums: Iterable[int]) -> None:
         """From now on these signals only write their number. Main thread only."""
+        # The pipe first: a signal between its handler and the pipe would be lost, and a worker that misses its TERM stays
+        # until it is killed. A full pipe is not worth a warning from C code: the reader is about to wake up anyway.
+        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for signum in signums:
             signal.signal(signum, ignore)
-        # A full pipe is not worth a warning on stderr from C code: the reader is about to wake up anyway.
-        signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         self._watching = True
 
     def close_reader(self) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from certificates import Authority
-
 from live.settings.stage import Stage
 
 

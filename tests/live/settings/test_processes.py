@@ -147,7 +147,7 @@ def test_the_server_is_not_started(server, setting, file, code, line):
         env=server.env,
         capture_output=True,
         text=True,
-    )
+    )  # fmt: skip
     assert done.returncode == code
     assert "Listening" not in done.stdout + done.stderr
     assert line.split(" .*")[0] in done.stdout + done.stderr
