@@ -119,6 +119,15 @@ class Acceptor:
         os.close(fd)
         return fd < self.ceiling
 
+    def suspend(self) -> None:
+        """Look away: this worker can't take anybody now, and others may."""
+        if not self.paused:
+            self.origin.service.reactor.remove(self.listener.fileno())
+
+    def resume(self) -> None:
+        if not self.paused:
+            self.open()
+
     def close(self) -> None:
         reactor = self.origin.service.reactor
         if self.paused:

@@ -110,8 +110,8 @@ class Connection:
         return self.reading is Phase.HEAD and self.fd >= 0 and self.inbound.idle
 
     def register(self) -> None:
+        self.registered = True  # before it is so: from then on another thread may have the connection
         self.service.reactor.add(self.fd, self)
-        self.registered = True
 
     def secure(self, stream: "TlsStream") -> None:
         """A handshake is over: what is read and written from now on is sealed."""

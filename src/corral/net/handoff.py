@@ -129,6 +129,7 @@ class Taker:
         self.service: Any = next(iter(origins.values())).service
         self.ceiling = ceiling
         self.opened = False
+        self.inline = True  # a connection that is taken is served at once
         self.due = NEVER
 
     def open(self) -> None:
@@ -176,7 +177,10 @@ class Taker:
             connection.due = self.service.reactor.now + self.service.keepalive
         connection.inbound.buffer = bytearray(passage.read)
         self.service.taken += 1
-        connection.ready(READ)
+        if self.inline:
+            connection.ready(READ)
+        else:
+            connection.register()
         if fd >= self.ceiling:
             self.pause()
             return False

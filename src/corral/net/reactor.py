@@ -59,6 +59,15 @@ class Reactor:
         if self.handlers.pop(fd, None) is not None:
             self._poller.unregister(fd)
 
+    def mask(self, fd: int, events: int) -> None:
+        """Have `fd` reported for other events, to whoever has it."""
+        self._poller.modify(fd, events)
+
+    def look(self, seconds: float) -> list[tuple[int, int]]:
+        """What is ready, for another thread than the one that waits: nothing expires."""
+        events: list[tuple[int, int]] = self._poller.poll(seconds)
+        return events
+
     def later(self, handler: Handler, due: int) -> None:
         """Have `handler` expire at `due`, though it waits for no descriptor."""
         handler.due = due

@@ -114,6 +114,8 @@ BEGIN = struct.Struct(f"qq{REQUEST_SIZE}s").pack_into
 BEGIN_AT = Cell.REQUEST_LENGTH * CELL_SIZE
 # A row has room for more requests, one a thread, each laid out as the cells from THREAD on and the line.
 FLIGHT = struct.Struct("qqq")
+FREE = struct.Struct("qq")
+CELL = struct.Struct("q")
 FLIGHT_SIZE = FLIGHT.size + REQUEST_SIZE
 
 
@@ -151,6 +153,21 @@ class Row:
     def flight_at(self, number: int) -> int:
         """Where in `memory` a flight stands; BEGIN is for what follows its first cell."""
         return Cell.THREAD * CELL_SIZE if not number else ROW_SIZE + (number - 1) * FLIGHT_SIZE
+
+    def begin_at(self, number: int) -> int:
+        """Where BEGIN writes for a flight."""
+        return self.flight_at(number) + CELL_SIZE
+
+    def mark_thread(self, number: int, ident: int) -> None:
+        CELL.pack_into(self.memory, self.flight_at(number), ident)
+
+    def since(self, number: int) -> int:
+        found: int = CELL.unpack_from(self.memory, self.flight_at(number) + 2 * CELL_SIZE)[0]
+        return found
+
+    def free(self, number: int) -> None:
+        """A flight is over."""
+        FREE.pack_into(self.memory, self.begin_at(number), 0, 0)
 
     def flight(self, number: int) -> Flight:
         start = self.flight_at(number)

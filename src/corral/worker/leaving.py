@@ -19,7 +19,7 @@ NEXT_TRY = SECOND // 100  # the channel was full
 def drain(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
     """Return when no connection is left, or at the end of graceful_timeout."""
     for _ in draining(serving, acceptors, taker):
-        serving.reactor.turn()
+        serving.turn()
         serving.settle()
     for left in list(serving.reactor.handlers.values()):
         if isinstance(left, Connection):
@@ -42,14 +42,14 @@ def draining(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -
         acceptor.listener.close()
     if not moving:
         dismiss(serving, taker)
-    while serving.connections and monotonic() < serving.stop_at:
+    while serving.total_connections() and monotonic() < serving.stop_at:
         if moving:
             moving = serving.has_heirs()
             if moving:
                 hand_over(serving)
             else:
                 dismiss(serving, taker)
-        if serving.connections:
+        if serving.total_connections():
             reactor.wake_at = min(reactor.wake_at, serving.stop_at)
             yield
 
@@ -81,6 +81,7 @@ def dismiss(serving: Serving, taker: Taker | None) -> None:
     now = monotonic()
     for handler in list(serving.reactor.handlers.values()):
         if isinstance(handler, Connection):
+            handler.service = serving
             retire(handler, now)
         elif isinstance(handler, Handshaking):
             handler.hurry(now + FIRST_REQUEST)

@@ -50,6 +50,7 @@ class Serving:
         self.access = place.access
         self.cells = place.row.cells
         self.memory = place.row.memory
+        self.begin_at = BEGIN_AT
         self.arbiter_row = place.board.arbiter
         self.wake_arbiter = place.wake_arbiter
         self.app: App
@@ -110,7 +111,7 @@ class Serving:
         now = self.reactor.now
         if now >= self.next_date:
             self.tick(now)
-        begin(self.memory, BEGIN_AT, len(line), now, line)
+        begin(self.memory, self.begin_at, len(line), now, line)
         if self.arbiter_row[ASLEEP]:
             self.arbiter_row[ASLEEP] = 0
             self.wake_arbiter()
@@ -172,12 +173,24 @@ class Serving:
 
     # -- once a pass of the loop
 
-    def settle(self) -> None:
-        """Before the next sleep: nobody is being served, and what was counted and logged is where others see it."""
+    def turn(self) -> None:
+        self.reactor.turn()
+
+    def free(self) -> None:
+        """Nobody is being served."""
         cells = self.cells
         if cells[BUSY_SINCE]:
             cells[BUSY_SINCE] = 0
             cells[REQUEST_LENGTH] = 0
+
+    def total_connections(self) -> int:
+        return self.connections
+
+    def settle(self) -> None:
+        """Before the next sleep: nobody is being served, and what was counted and logged is where others see it."""
+        self.free()
+        cells = self.cells
+        if self.requests:
             cells[REQUESTS] += self.requests
             cells[BYTES_OUT] += self.bytes_out
             self.worker.nr = self.settled = self.settled + self.requests
@@ -192,7 +205,7 @@ class Serving:
             cells[Cell.GIVEN] += self.given
             cells[Cell.TAKEN] += self.taken
             self.given = self.taken = 0
-        cells[CONNECTIONS] = self.connections
+        cells[CONNECTIONS] = self.total_connections()
         if self.access is not None:
             self.access.flush()
 

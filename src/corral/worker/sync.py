@@ -16,7 +16,8 @@ from corral.worker.base import Worker
 from corral.worker.leaving import drain
 from corral.worker.orders import Quit, watch
 from corral.worker.origins import origin
-from corral.worker.serving import Hooked, Serving
+from corral.worker.serving import BUSY_SINCE, Hooked, Serving
+from corral.worker.watch import Watch
 
 BURST = 8  # connections accepted a wake-up, where no sibling could take them
 
@@ -63,7 +64,19 @@ class SyncWorker(Worker):
                 {acceptor.origin.name: acceptor.origin for acceptor in acceptors},
                 acceptors[0].ceiling,
             )
-        serve(self.serving, acceptors, taker)
+        threads = min(self.cfg.threads, self.place.row.flights)
+        open_all(self.serving, acceptors, taker)
+        if threads > 1:
+            from corral.worker.threads import Crew  # lazily: most workers have one thread
+
+            crew = Crew(self.serving, threads, self.wsgi)
+            self.serving = crew.lanes[0]
+            crew.open(acceptors, taker)
+            crew.serve()
+        elif several and taker is not None:
+            serve_watched(self.serving, acceptors, taker)
+        else:
+            serve(self.serving, acceptors, taker)
 
     def cant_accept(self, error: OSError) -> None:
         self.log.error("Can't accept a connection: %s; trying again in a moment", error.strerror)
@@ -90,7 +103,7 @@ class SyncWorker(Worker):
             self.place.access.reopen()
 
 
-def serve(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
+def open_all(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
     for acceptor in acceptors:
         acceptor.open()
     if taker is not None:
@@ -98,7 +111,33 @@ def serve(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> N
         serving.cells[Cell.TAKES] = 1
     serving.worker.notify()
     serving.settle()  # what that sign of life began would never end in a worker without requests
+
+
+def serve(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
     while serving.accepting:
         serving.reactor.turn()
         serving.settle()
+    drain(serving, acceptors, taker)
+
+
+def serve_watched(serving: Serving, acceptors: list[Acceptor], taker: Taker) -> None:
+    """The same where siblings can take what waits for a long call: 0.06 µs more an event."""
+    reactor, cells = serving.reactor, serving.cells
+    handlers = reactor.handlers
+    watch = Watch(serving, acceptors, taker, lambda: cells[BUSY_SINCE], lambda: False)
+    watch.start()
+    while serving.accepting:
+        events = reactor.wait()
+        if events and watch.dormant:
+            watch.rouse()
+        for fd, mask in events:
+            handler = handlers.get(fd)
+            if handler is not None:
+                watch.current = handler
+                handler.ready(mask)
+                cells[BUSY_SINCE] = 0
+                if watch.deciding:
+                    watch.halt()
+        serving.settle()
+    watch.stop()
     drain(serving, acceptors, taker)

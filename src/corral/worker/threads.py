@@ -1,0 +1,264 @@
+"""Several threads, leader and followers: one polls and runs the application itself; before a call that is likely to be
+slow it lets another one lead. So a fast application never pays for a switch of threads.
+
+It knows who leads. What a thread needs of its own, a head in the making and a place on the scoreboard, is its Lane.
+"""
+
+import select
+from _thread import RLock, allocate_lock, get_ident, start_new_thread
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from corral.gateway.exchange import Exchange
+from corral.gateway.wsgi import App, Environ
+from corral.http.response import Heads
+from corral.net.acceptor import Acceptor
+from corral.net.connection import Connection
+from corral.net.handoff import Taker
+from corral.net.reactor import NEVER, READ, SECOND
+from corral.worker.leaving import drain
+from corral.worker.serving import SERVER, Hooked, Serving
+from corral.worker.watch import Watch
+
+SLOW: Final = SECOND // 2000  # a moving average of calls above this: the next one is likely to be slow as well
+WEIGHT: Final = 16  # of the past in that average
+ONCE: Final = getattr(select, "EPOLLONESHOT", 0)
+
+
+class Parked:
+    """Stands for a connection whose request is being answered by a thread that doesn't lead."""
+
+    due = NEVER
+
+    def ready(self, _: int) -> None:
+        pass
+
+    def expire(self, now: int) -> None:
+        pass
+
+
+PARKED: Final = Parked()
+
+
+class Crew:
+    """The threads of one worker. The main thread is one of them: signals are its."""
+
+    def __init__(self, serving: Serving, threads: int, app: App) -> None:
+        self.serving = serving
+        self.reactor = serving.reactor
+        self.accepting = True
+        self.leadership = allocate_lock()
+        self.lock = RLock()  # of what all count together
+        self.waiting: deque[None] = deque()  # a mark for each thread that would lead; len() and append are atomic
+        self.pending: deque[tuple[int, int]] = deque()
+        self.average = 0
+        self.settled = 0
+        self.sleeps_until = 0
+        self.leader: Lane | None = None
+        self.failure: BaseException | None = None
+        self.drained = False
+        kind = HookedLane if isinstance(serving, Hooked) else Lane
+        self.lanes = [kind(self, number, app) for number in range(threads)]
+        self.watch: Watch
+
+    def open(self, acceptors: list[Acceptor], taker: Taker | None) -> None:
+        first = self.lanes[0]
+        for acceptor in acceptors:
+            acceptor.origin = acceptor.origin._replace(service=first)
+            acceptor.patience = NEVER  # a connection is served when it is readable, by whoever leads then
+        if taker is not None:
+            taker.inline = False
+            taker.service = first
+            taker.origins = {name: origin._replace(service=first) for name, origin in taker.origins.items()}
+        self.watch = Watch(self.lanes[0], acceptors, taker, self.since, self.promote)
+        self.watch.start()
+
+    def serve(self) -> None:
+        """In the main thread; returns when the worker has left."""
+        for lane in self.lanes[1:]:
+            start_new_thread(self.run, (lane,))
+        self.run(self.lanes[0])
+        self.leadership.acquire()  # by now another thread may have drained
+        if self.failure is not None:
+            raise self.failure
+        if not self.drained:
+            self.drain(self.lanes[0])
+
+    def drain(self, lane: "Lane") -> None:
+        """By whoever leads: the main thread may be in a long call."""
+        self.drained = True
+        self.watch.stop()
+        drain(lane, self.watch.acceptors, self.watch.taker)
+
+    def run(self, lane: "Lane") -> None:
+        lane.begin_thread()
+        try:
+            while self.accepting:
+                self.waiting.append(None)
+                self.leadership.acquire()
+                self.waiting.pop()
+                self.leader = lane
+                lane.leading = True
+                lane.lead()
+        except BaseException as error:
+            self.failure = self.failure or error
+            self.accepting = False
+            if lane.leading:
+                lane.leading = False
+                self.leadership.release()
+            if lane is self.lanes[0]:
+                raise
+
+    def leave(self) -> None:
+        with self.lock:
+            Serving.leave(self.lanes[0])
+            self.accepting = False
+            for lane in self.lanes:
+                lane.accepting = False
+                lane.keeping = self.lanes[0].keeping
+                lane.stop_at = self.lanes[0].stop_at
+        self.serving.wakeup.wake()
+
+    # -- for the watcher
+
+    def since(self) -> int:
+        leader = self.leader
+        return 0 if leader is None else leader.since()
+
+    def promote(self) -> bool:
+        """Let a waiting thread lead, if there is one."""
+        leader = self.leader
+        if leader is None or not self.waiting:
+            return False
+        leader.let_lead()
+        return True
+
+
+class Lane(Serving):
+    """One thread's view of the worker."""
+
+    def __init__(self, crew: Crew, number: int, app: App) -> None:
+        self.__dict__.update(crew.serving.__dict__)  # what all have in common
+        self.crew = crew
+        self.number = number
+        self.heads = Heads(SERVER)
+        self.next_date = 0
+        self.begin_at = self.place.row.begin_at(number)
+        self.connections = self.requests = self.errors = self.bytes_out = self.given = self.taken = 0
+        self.leading = False
+        self.parked = False
+        self.connection: Connection | None = None
+        self.serve_app(app)
+        self.inner = self.app
+        self.app = self.call
+
+    def begin_thread(self) -> None:
+        self.place.row.mark_thread(self.number, get_ident())
+
+    def lead(self) -> None:
+        """Poll and serve, until another thread leads."""
+        crew, reactor = self.crew, self.reactor
+        pending, handlers, watch = crew.pending, reactor.handlers, crew.watch
+        while self.leading and self.accepting:
+            if not pending:
+                self.settle()
+                crew.sleeps_until = reactor.wake_at
+                pending.extend(reactor.wait())
+                if pending and watch.dormant:
+                    watch.rouse()
+                continue
+            fd, events = pending.popleft()
+            handler = handlers.get(fd)
+            if handler is None:
+                continue
+            self.take(handler)
+            watch.current = handler
+            handler.ready(events)
+            self.free()
+            if watch.deciding:
+                watch.halt()
+            if not self.leading:
+                self.unpark()
+        self.settle()
+        if self.leading:
+            if not self.crew.drained and self.crew.failure is None:
+                self.crew.drain(self)
+            self.leading = False
+            crew.leader = None
+            crew.leadership.release()
+
+    def call(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+        crew = self.crew
+        if crew.average > SLOW and crew.waiting and self.leading:
+            self.let_lead()
+        return self.inner(environ, start_response)
+
+    def let_lead(self) -> None:
+        """Stop leading. This thread's connection is its own until its request is answered."""
+        connection = self.connection
+        if connection is not None and connection.registered and connection.fd >= 0:
+            self.reactor.handlers[connection.fd] = PARKED
+            self.reactor.mask(connection.fd, ONCE)  # even a hang-up is reported once at the most
+            self.parked = True
+        self.leading = False
+        self.crew.leader = None
+        self.crew.leadership.release()
+
+    def unpark(self) -> None:
+        connection, reactor, crew = self.connection, self.reactor, self.crew
+        self.connection = None
+        if self.parked:
+            self.parked = False
+            if connection is not None and connection.fd >= 0 and reactor.handlers.get(connection.fd) is PARKED:
+                reactor.change(connection.fd, connection, READ)
+        if not self.accepting or (connection is not None and connection.due < crew.sleeps_until):
+            self.wakeup.wake()
+
+    def since(self) -> int:
+        return self.place.row.since(self.number)
+
+    # -- a Serving's
+
+    def turn(self) -> None:
+        """One pass while this thread drains: nobody else polls, and calls end one after the other."""
+        handlers = self.reactor.handlers
+        for fd, events in self.reactor.wait():
+            handler = handlers.get(fd)
+            if handler is not None:
+                self.take(handler)
+                handler.ready(events)
+                self.free()
+        self.connection = None
+
+    def take(self, handler: Any) -> None:
+        connection: Any = handler if type(handler) is Connection else getattr(handler, "connection", None)
+        if connection is not None:
+            connection.service = self
+        self.connection = connection
+
+    def free(self) -> None:
+        self.place.row.free(self.number)
+
+    def leave(self) -> None:
+        if self.accepting:
+            self.crew.leave()
+
+    def account(self, environ: Environ, exchange: Exchange, start: int) -> int:
+        now = super().account(environ, exchange, start)
+        crew = self.crew
+        crew.average += (now - start - crew.average) // WEIGHT
+        return now
+
+    def settle(self) -> None:
+        with self.crew.lock:
+            self.settled = self.crew.settled
+            super().settle()
+            self.crew.settled = self.settled
+
+    def total_connections(self) -> int:
+        return sum(lane.connections for lane in self.crew.lanes)
+
+
+class HookedLane(Lane, Hooked):
+    """With pre_request or post_request."""

@@ -1,0 +1,139 @@
+"""Looks after a worker while it is inside the application: who waits there is passed on, to a thread or to a sibling.
+
+It knows how long a call has lasted and what may be done meanwhile. It is one thread that looks every few milliseconds
+while there are requests, and sleeps while there are none; a request of a few microseconds never notices it.
+
+The loop and the watcher must not touch one connection at one time. After each event the loop clears its `since` and
+then asks `deciding`; the watcher sets `deciding`, takes `duty` and then asks whether `since` is still what it was. So
+either the watcher sees that the call is over, or the loop sees the watcher and waits for it in `halt`.
+"""
+
+import time
+from _thread import allocate_lock, start_new_thread
+from collections.abc import Callable
+from typing import Any, Final, cast
+
+from corral.net.acceptor import Acceptor
+from corral.net.connection import Connection
+from corral.net.handoff import Taker, give, movable
+from corral.worker.serving import Serving
+
+LOOK: Final = 0.005  # seconds: a call that lasts longer is a long one
+QUIET: Final = 4  # looks at an idle worker, and the watcher sleeps
+
+
+class Watch:
+    """`since` tells when the call began that keeps the loop busy, 0: none does. `promote` lets a free thread lead."""
+
+    def __init__(
+        self,
+        serving: Serving,
+        acceptors: list[Acceptor],
+        taker: Taker | None,
+        since: Callable[[], int],
+        promote: Callable[[], bool],
+    ) -> None:
+        self.serving = serving
+        self.acceptors = acceptors
+        self.taker = taker
+        self.since = since
+        self.promote = promote
+        self.duty = allocate_lock()
+        self.rest = allocate_lock()
+        self.rest.acquire()
+        self.dormant = True
+        self.deciding = False
+        self.acting = False
+        self.stopped = False
+        self.current: Any = None  # the handler that the loop is in
+
+    def start(self) -> None:
+        start_new_thread(self.run, ())
+
+    def stop(self) -> None:
+        """The worker leaves; nothing more is passed on from here."""
+        self.stopped = True
+        self.halt()
+
+    # -- the loop's side
+
+    def rouse(self) -> None:
+        self.dormant = False
+        self.rest.release()
+
+    def halt(self) -> None:
+        """The call is over: the loop has its connections again."""
+        with self.duty:
+            self.deciding = False
+            if self.acting:
+                self.acting = False
+                self.resume()
+
+    # -- the watcher's
+
+    def run(self) -> None:
+        while not self.stopped:
+            self.rest.acquire()
+            quiet = before = 0
+            while quiet < QUIET and not self.stopped:
+                time.sleep(LOOK)
+                since = self.since()
+                quiet = 0 if since else quiet + 1
+                if since and since == before:
+                    self.act(since)
+                before = since
+            self.dormant = True
+            if self.since() and self.dormant:
+                self.rouse()  # it began between the last look and now
+
+    def act(self, since: int) -> None:
+        self.deciding = True
+        with self.duty:
+            if self.since() != since or self.stopped:
+                self.deciding = False
+                return
+            if self.promote():
+                self.deciding = False
+                return
+            if not self.serving.has_heirs():
+                self.deciding = False
+                return
+            self.acting = True
+            self.suspend()
+        while self.acting:
+            self.pass_on()
+
+    def pass_on(self) -> None:
+        """Wait until some are readable, and give them away."""
+        reactor, channel = self.serving.reactor, self.serving.place.channel
+        assert channel is not None  # has_heirs has seen that
+        events = reactor.look(LOOK)
+        stayed = False
+        with self.duty:
+            if not self.acting:
+                return
+            if self.promote():
+                self.acting = self.deciding = False
+                self.resume()
+                return
+            for fd, _ in events:
+                handler = reactor.handlers.get(fd)
+                if handler is not self.current and movable(handler) and give(cast(Connection, handler), channel):
+                    self.serving.given += 1
+                else:
+                    stayed = True
+        if stayed:
+            time.sleep(LOOK)  # it is still readable, and would be reported again at once
+
+    def suspend(self) -> None:
+        """Who is not accepted yet is for others, and so are those in transit."""
+        for acceptor in self.acceptors:
+            acceptor.suspend()
+        if self.taker is not None:
+            self.taker.close()
+
+    def resume(self) -> None:
+        for acceptor in self.acceptors:
+            acceptor.resume()
+        if self.taker is not None:
+            self.taker.open()
