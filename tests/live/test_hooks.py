@@ -192,7 +192,7 @@ def test_a_timeout_shows_where_the_request_hangs(server):
     server.seen = 0
     server.wait_for(f"aborted {pid}")
     server.wait_for(rf"Worker exiting \(pid: {pid}\)")
-    assert server.count(r"Request in flight for .*: GET /hang HTTP/1\.1$") == 1
+    assert server.count(r"\[ERROR\] Request in flight for .*: GET /hang HTTP/1\.1") == 1
     assert server.count(r"line \d+, in app\n +time\.sleep\(0\.01\)$") == 1
 
 
