@@ -45,7 +45,12 @@ from corral.shared.wakeup import Wakeup
 
 # TERM to the whole group, and again from a supervisor that passes it on, is one TERM.
 SAME_TERM = SECOND
+LOADING = 3600 * SECOND  # when to look again, if nobody says that it is loaded
 Spawner = Callable[[Row, int], tuple[int, Any]]
+
+
+class NotYet(Exception):
+    """A generation still loads its application. Whoever has begun that sets `not_before` when it has ended."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -290,8 +295,11 @@ class Arbiter:
             edition.not_before = now + backoff(1)
 
     def edition_of(self, handle: Handle) -> Edition | None:
+        return self.edition_numbered(handle.generation)
+
+    def edition_numbered(self, generation: int) -> Edition | None:
         for edition in (self.edition, self.fallback):
-            if edition is not None and edition.generation == handle.generation:
+            if edition is not None and edition.generation == generation:
                 return edition
         return None
 
@@ -439,6 +447,11 @@ class Arbiter:
         self.age += 1
         try:
             pid, worker = edition.spawn(row, self.age)
+        except NotYet:
+            row.release()
+            self.age -= 1
+            edition.not_before = now + LOADING
+            return
         except OSError as error:
             row.release()
             edition.refusals += 1
