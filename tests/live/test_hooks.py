@@ -143,6 +143,36 @@ def test_without_these_there_is_no_server(server, hook, daemon):
     assert not (server.directory / "pid").exists()
 
 
+@pytest.mark.parametrize(
+    ("call", "code", "said"),
+    [
+        pytest.param("sys.exit(7)", 7, 0, id="with a code"),
+        pytest.param("sys.exit('not today')", 1, 1, id="with words"),
+    ],
+)
+@pytest.mark.parametrize("hook", ["on_starting", "when_ready"])
+@pytest.mark.parametrize("daemon", [(), ("-D",)], ids=["in the foreground", "as a daemon"])
+def test_a_hook_may_call_the_start_off(server, hook, call, code, said, daemon):
+    path = server.directory / "s"
+    configured(
+        server, f"import sys\ndef {hook}(server):\n    {call}\n", "-b", f"unix:{path}", "-p", "pid", *daemon, wait=None
+    )
+    assert server.wait() == code
+    assert server.count(r"\[ERROR\] not today$") == said
+    assert server.count("Traceback|Booting worker") == 0
+    assert not path.exists()
+    assert not (server.directory / "pid").exists()
+
+
+def test_a_hook_may_end_a_server_that_serves(server):
+    configured(server, "import sys\ndef child_exit(server, worker):\n    sys.exit(7)\n", "-w", "2", "-p", "pid")
+    workers = server.workers
+    os.kill(workers[0], signal.SIGKILL)
+    assert server.wait() == 7
+    assert not (server.directory / "pid").exists()
+    wait_until(lambda: not any(map(alive, workers)), "the end of the workers")
+
+
 # how they are written
 
 
@@ -211,6 +241,16 @@ def test_a_hook_may_ask_for_more_workers(server):
     [pid] = server.workers
     os.kill(pid, signal.SIGKILL)
     assert len(server.wait_for_workers(3)) == 3
+
+
+@pytest.mark.parametrize("hook", ["on_starting", "when_ready"])
+def test_a_hook_may_ask_for_more_workers_before_there_are_any(server, hook):
+    changed = (
+        "def nworkers_changed(server, new, old):\n    print('changed', new, old, server.num_workers, flush=True)\n"
+    )
+    configured(server, f"{changed}def {hook}(server):\n    server.num_workers = 3\n")
+    assert len(server.wait_for_workers(3)) == 3
+    assert server.count("changed 3 1 3") == 1
 
 
 def test_a_worker_that_can_not_boot_still_has_its_end(make_server):

@@ -75,6 +75,8 @@ def attempt(server: "Server", cleanup: ExitStack) -> int:
         return failure.exit_code
     except EarlyStop:
         return 0
+    except SystemExit as leaving:
+        return server.told_to_leave(leaving)
     except Exception:
         if server.log is None:
             raise
@@ -162,6 +164,7 @@ class Server:
             upgrade=self.upgrade.begin,
             daemon=config.daemon,
         )
+        self.master.early = 0
         self.upgrade.attach()
         self.supervisor.attach()
         if self.daemon is not None:
@@ -244,7 +247,7 @@ class Server:
         return Edition(
             generation=number,
             app=str(config.wsgi_app or config.proc_name),
-            workers=config.workers,
+            workers=self.master.early or config.workers,
             timeout=config.timeout,
             boot_timeout=config.boot_timeout,
             graceful_timeout=config.graceful_timeout,
@@ -304,7 +307,11 @@ class Server:
         ask(generation.worker_class, "check_config", config, log)
 
     def listen_again(self, config: Config) -> list[Listener]:
-        return self.choose([listener for other in self.generations.values() for listener in other.listeners], config)
+        return self.choose(self.listeners(), config)
+
+    def listeners(self) -> list[Listener]:
+        """Those of all generations."""
+        return [listener for generation in self.generations.values() for listener in generation.listeners]
 
     def choose(self, listeners: list[Listener], config: Config) -> list[Listener]:
         """Those of the addresses that a configuration names; where nobody listens yet, a new one."""
@@ -329,6 +336,7 @@ class Server:
         choice.reinstate(latest.log)
 
     def keep_only(self, number: int) -> None:
+        process.set_title(f"corral: master [{self.generations[number].config.proc_name}{self.suffix}]")
         for other in [other for other in self.generations if other != number]:
             self.forget(other)
 
@@ -365,6 +373,13 @@ class Server:
             import traceback  # lazily: only mistakes need it
 
             traceback.print_exception(error.__cause__)
+
+    def told_to_leave(self, leaving: SystemExit) -> int:
+        """A hook of the user's has called sys.exit(), with a code or with words."""
+        if leaving.code is None or isinstance(leaving.code, int):
+            return leaving.code or 0
+        self.fail(ConfigError(str(leaving.code)))
+        return EXIT_CONFIG
 
 
 def inherited_channel(descriptors: dict[str, int]) -> Channel | None:

@@ -35,6 +35,7 @@ class Master:
     def __init__(self, app: Site) -> None:
         self.app = app
         self.pid = os.getpid()
+        self.early = 0  # workers that a hook asked for before there was anybody to fork them
 
     def run(self) -> None:
         """Serve until told to stop; raises SystemExit with the exit code."""
@@ -100,13 +101,17 @@ class Master:
     @property
     def num_workers(self) -> int:
         """How many are wanted; may be set."""
-        return self.server.config.workers if self.server.arbiter is None else self.server.arbiter.edition.workers
+        arbiter = self.server.arbiter
+        return (self.early or self.server.config.workers) if arbiter is None else arbiter.edition.workers
 
     @num_workers.setter
     def num_workers(self, wanted: int) -> None:
         if self.server.arbiter is not None:
             self.server.arbiter.scale(wanted)
             self.server.wakeup.wake()
+        elif wanted != (before := self.num_workers):
+            self.early = wanted
+            self.call("nworkers_changed", wanted, before)
 
     def kill_worker(self, pid: int, sig: int) -> None:
         if pid in self.WORKERS:
