@@ -60,6 +60,25 @@ class Serving:
         0, "--max-requests-jitter", accept=values.count, section="Workers", metavar="N",
         help="Up to so many requests more, at random, lest all workers leave at once.",
     )
+    max_worker_memory: int = setting(
+        0, "--max-worker-memory", accept=values.size, section="Workers", metavar="BYTES",
+        help="A worker is replaced when it has so much memory for itself: bytes, or as 512M or 2G. It is looked at "
+        "every few seconds while there are requests.",
+    )
+    max_worker_lifetime: float = setting(
+        0.0, "--max-worker-lifetime", accept=values.seconds, section="Workers", metavar="SECONDS",
+        help="A worker is replaced after so long, and up to a tenth more, lest all workers leave at once.",
+    )
+    reload_step: int = setting(
+        0, "--reload-step", accept=values.count, section="Workers", metavar="N",
+        help="How many workers are replaced at a time: each has an heir that is ready before it is told to leave. 0 is "
+        "a quarter of them in a reload, and one where a worker has served for long enough.",
+    )
+    warmup: tuple[str, ...] = setting(
+        values.Names(), "--warmup", accept=values.paths, section="Workers", metavar="PATH", append=True,
+        help="A worker is ready only after the application has answered these paths below 500, as GET requests that it "
+        "is asked inside the worker. May be given several times.",
+    )
     sendfile: bool = setting(
         True, "--no-sendfile", accept=values.flag, section="Workers", constant=False, env="SENDFILE",
         help="Whether wsgi.file_wrapper is sent by the kernel.",
