@@ -58,6 +58,26 @@ def at_least(least: int) -> Callable[[object], int]:
     return accept
 
 
+UNITS = {"k": 10, "m": 20, "g": 30}
+
+
+def size(value: object) -> int:
+    """Bytes, or text such as "512M", "1.5 GiB"."""
+    if not isinstance(value, str):
+        return count(value)
+    body = value.strip().lower().removesuffix("b").removesuffix("i")
+    shift = UNITS.get(body[-1:], 0)
+    if not shift:
+        return count(body)
+    try:
+        number = float(body[:-1])
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise BadValue("must be a number of bytes, such as 512M")
+    return int(number * (1 << shift))
+
+
 def seconds(value: object) -> float:
     if not isinstance(value, int | float | str):
         raise BadValue(f"must be a number of seconds, not {type(value).__name__}")
@@ -111,6 +131,15 @@ def names(value: object) -> Names:
     else:
         raise BadValue(f"must be a list of strings, not {type(value).__name__}")
     return Names(stripped for part in parts if (stripped := text(part)))
+
+
+def paths(value: object) -> Names:
+    """Paths of requests."""
+    found = names(value)
+    for name in found:
+        if not name.startswith("/"):
+            raise BadValue(f"{name!r} must begin with a slash")
+    return found
 
 
 def addresses(value: object) -> Names:

@@ -251,6 +251,8 @@ class Server:
             timeout=config.timeout,
             boot_timeout=config.boot_timeout,
             graceful_timeout=config.graceful_timeout,
+            reload_step=config.reload_step,
+            max_worker_lifetime=config.max_worker_lifetime,
             spawn=lambda row, age: generation.spawn(self.shared, row, age),
             adopt=lambda: self.keep_only(number),
             discard=lambda: self.discard(number),

@@ -78,6 +78,8 @@ class Worker:
             self.start_reloader()
         self.load_wsgi()
         self.call("post_worker_init")
+        if self.cfg.warmup:
+            self.warm_up()
         self.booted = True
         self.run()
 
@@ -112,6 +114,16 @@ class Worker:
         else:
             if self.reloader is not None:
                 self.reloader.loaded()
+
+    def warm_up(self) -> None:
+        from corral.worker.warmup import warm_up  # lazily: few servers have it
+
+        try:
+            warm_up(self.wsgi, self.cfg, self.place.row)
+        except AppLoadError as error:
+            if self.reloader is None:
+                raise
+            self.log.error("%s", error, exc_info=error.__cause__)
 
     def call(self, name: str, *arguments: Any) -> None:
         """Call a hook of this name with this worker; one that raises is named in the log, and does no other harm."""

@@ -27,7 +27,7 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
         note_leaving(worker)
         return 0
     except (ConfigError, AppLoadError) as error:
-        worker.log.error("%s", error)
+        worker.log.error("%s", error, exc_info=error.__cause__)
         return error.exit_code if isinstance(error, AppLoadError) else EXIT_BOOT
     except SystemExit as leaving:
         if not worker.booted and not worker.aborted:

@@ -10,7 +10,8 @@ from typing import Any
 
 from corral.net.handoff import Channel
 from corral.net.listener import Listener
-from corral.shared.scoreboard import ASLEEP, Cell, Row, Scoreboard, State
+from corral.shared.scoreboard import ASLEEP, Cell, Row, Scoreboard, State, Wish
+from corral.worker.scales import Scales
 
 SECOND = 1_000_000_000
 
@@ -37,6 +38,14 @@ class Place:
         self.row.cells[Cell.STATE] = state
         self.wake_arbiter()
 
+    def wish(self, wish: Wish) -> bool:
+        """Ask for another worker in this one's place, which serves on until that is ready. True the first time."""
+        if self.row.cells[Cell.WISH]:
+            return False
+        self.row.cells[Cell.WISH] = wish
+        self.wake_arbiter()
+        return True
+
 
 class Heartbeat:
     """worker.tmp: to gunicorn a file whose times are touched, here a cell: busy since the last beat.
@@ -48,13 +57,16 @@ class Heartbeat:
         self.worker = worker
         self.place = place
         self.ready = False
+        self.scales = Scales(worker.cfg.max_worker_memory, worker.log, place.wish)
 
     def notify(self) -> None:
         cells = self.place.row.cells
+        now = time.monotonic_ns()
         if self.worker.booted and not self.ready:
             self.ready = True
             self.place.enter(State.READY)
-        cells[Cell.BUSY_SINCE] = time.monotonic_ns()
+        cells[Cell.BUSY_SINCE] = now
+        self.scales.weigh(now, self.worker.nr)
         self.place.wake_if_asleep()
 
     def last_update(self) -> float:

@@ -15,7 +15,7 @@ from corral.http.head import Limits
 from corral.http.response import Heads
 from corral.net.reactor import NEVER, SECOND, Reactor, monotonic
 from corral.net.service import Timeouts
-from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, STOPPING, Cell, State
+from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, STOPPING, Cell, State, Wish
 from corral.shared.wakeup import Wakeup
 from corral.worker.base import Worker
 
@@ -123,6 +123,7 @@ class Serving:
         self.heads.set_date(http_date(epoch))
         if self.config.enable_backlog_metric:
             self.measure_backlog()
+        self.worker.tmp.scales.weigh(now, self.worker.nr)
         self.next_date = now + SECOND - int(epoch % 1 * SECOND)
 
     def measure_backlog(self) -> None:
@@ -155,6 +156,8 @@ class Serving:
     def failed(self, environ: Environ, error: BaseException) -> None:
         """The application raised."""
         self.errors += 1
+        if self.worker.aborted and self.cells[Cell.EXPLAINED]:
+            return  # the arbiter has logged all that there is to say
         self.log.error("Error handling request %s", describe(environ), exc_info=error)
         if not isinstance(error, Exception):
             self.log.error("%s in the application: this worker leaves", type(error).__name__)
@@ -195,9 +198,8 @@ class Serving:
             cells[BYTES_OUT] += self.bytes_out
             self.worker.nr = self.settled = self.settled + self.requests
             self.requests = self.bytes_out = 0
-            if self.worker.nr >= self.worker.max_requests and self.accepting:
+            if self.worker.nr >= self.worker.max_requests and self.accepting and self.place.wish(Wish.REQUESTS):
                 self.log.info("Autorestarting worker after current request.")
-                self.leave()
         if self.errors:
             cells[Cell.ERRORS] += self.errors
             self.errors = 0
