@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from corral.errors import AppError
-from corral.gateway.exchange import Exchange, Transmit
+from corral.gateway.exchange import Exchange
 from corral.gateway.wsgi import Trust
 from corral.http.head import HTTP_1_0, HTTP_1_1, RequestLine
 from corral.http.inbound import is_kept
@@ -202,13 +202,10 @@ NEXT: Final = {
 class Conversation(Exchange):
     """One request's exchange of messages. `respond` is send's half of it; what receive returns is the connection's."""
 
-    __slots__ = ("may_trail", "stage", "trailers")
-
-    def __init__(self, heads: Heads, method: str, version: str, keep_alive: bool, transmit: Transmit) -> None:
-        super().__init__(heads, method, version, keep_alive, transmit)
-        self.stage = START
-        self.may_trail = False  # the client takes trailers (RFC 9110 §6.5.1)
-        self.trailers: list[bytes] | None = None  # those that the application has announced
+    # Not slots: what nearly no request changes need not be set for each, 0.02 µs apiece.
+    stage = START
+    may_trail = False  # the client takes trailers (RFC 9110 §6.5.1)
+    trailers: list[bytes] | None = None  # those that the application has announced
 
     def respond(self, message: Message) -> None:
         """Take one message of the application's. Raises AppError for one that can't come now."""
@@ -228,7 +225,11 @@ class Conversation(Exchange):
         elif kind == "http.response.early_hint" and self.stage == START:
             self.early_hints([(b"Link", link) for link in message["links"]])  # type: ignore[misc]
         else:
-            raise AppError(f"the application sent {kind!r}; what may come now is {NEXT[self.stage]}")
+            self.respond_otherwise(kind, message)
+
+    def respond_otherwise(self, kind: str, message: Message) -> None:
+        """What isn't a plain response: overridden for what needs more than this module knows."""
+        raise AppError(f"the application sent {kind!r}; what may come now is {NEXT[self.stage]}")
 
     def take_body(self, message: Message) -> None:
         data = message.get("body", b"")

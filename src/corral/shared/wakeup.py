@@ -48,10 +48,23 @@ class Wakeup:
             pass
         return arrived
 
-    def watch_signals(self, signums: Iterable[int]) -> None:
+    def note(self, signum: int, frame: FrameType | None) -> None:
+        """A handler in Python, for loops that want C's descriptor for themselves (uvloop): it writes the number."""
+        try:
+            os.write(self._writer, bytes((signum,)))
+        except OSError:
+            pass
+
+    def watch_signals(self, signums: Iterable[int], *, by_python: bool = False) -> None:
         """From now on these signals only write their number. Main thread only."""
-        # The pipe first: a signal between its handler and the pipe would be lost, and a worker that misses its TERM stays
-        # until it is killed. A full pipe is not worth a warning from C code: the reader is about to wake up anyway.
+        if by_python:
+            for signum in signums:
+                signal.signal(signum, self.note)
+            signal.set_wakeup_fd(-1)
+            self._watching = False
+            return
+        # The pipe first: a signal between its handler and the pipe would be lost, and a worker that misses its TERM
+        # stays until it is killed. A full pipe is not worth a warning from C code: the reader is about to wake up.
         signal.set_wakeup_fd(self._writer, warn_on_full_buffer=False)
         for signum in signums:
             signal.signal(signum, ignore)

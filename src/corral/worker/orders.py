@@ -19,7 +19,9 @@ Handle = Callable[[int, FrameType | None], None]
 class Heeding(Protocol):
     """A worker that heeds its orders."""
 
-    serving: Serving
+    @property
+    def serving(self) -> Serving: ...
+
     place: Place
     pid: int | str
     log: Any
@@ -34,10 +36,10 @@ class Quit(BaseException):
     """Leave now: nothing more is answered."""
 
 
-def watch(worker: Heeding) -> None:
+def watch(worker: Heeding, *, by_python: bool = False) -> None:
     """From here on signals are bytes in a pipe, read between requests; but for ABRT, which is for a request that hangs.
 
-    Those that are the arbiter's are ignored since the fork (shared.process.reset_signals).
+    Those that are the arbiter's are ignored since the fork (shared.process.reset_signals). `by_python`: see Wakeup.
     """
     handlers: dict[int, Handle] = {
         signal.SIGTERM: worker.handle_exit,
@@ -46,7 +48,7 @@ def watch(worker: Heeding) -> None:
         signal.SIGUSR1: worker.handle_usr1,
     }
     serving = worker.serving
-    serving.wakeup.watch_signals(handlers)
+    serving.wakeup.watch_signals(handlers, by_python=by_python)
     signal.signal(signal.SIGABRT, worker.handle_abort)
     serving.reactor.add(serving.wakeup.fileno(), Orders(serving, handlers))
     serving.reactor.add(worker.place.lifeline, Lifeline(worker))

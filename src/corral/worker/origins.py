@@ -6,6 +6,7 @@ It reads the configuration so that a connection needn't.
 import os
 
 from corral import SOFTWARE
+from corral.config.settings import Config
 from corral.gateway.wsgi import (
     Environ,
     Errors,
@@ -26,12 +27,16 @@ from corral.worker.serving import Serving
 NAMELESS = ("localhost", "80")  # what a unix socket is called by a request without Host
 
 
-def origin(serving: Serving, listener: Listener, seal: Seal | None) -> Origin:
-    config = serving.config
-    trust = Trust(
+def trust_of(config: Config) -> Trust:
+    return Trust(
         cgi_keys(config.secure_scheme_headers), tuple(config.forwarder_headers), config.header_map,
         os.environ.get("SCRIPT_NAME", ""),
     )  # fmt: skip
+
+
+def origin(serving: Serving, listener: Listener, seal: Seal | None) -> Origin:
+    config = serving.config
+    trust = trust_of(config)
     local = not listener.name[0]
     base = base_environ(
         server=NAMELESS if local else listener.name,

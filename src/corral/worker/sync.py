@@ -5,7 +5,7 @@ It knows how listeners, connections and the worker meet; it must not know HTTP.
 
 from types import FrameType
 
-from corral.app import check_served
+from corral.app import check_served, interface_of
 from corral.config.hooks import NO_HOOK
 from corral.net.acceptor import Acceptor
 from corral.net.handoff import Taker
@@ -45,7 +45,17 @@ class SyncWorker(Worker):
     def load_wsgi(self) -> None:
         self.seal = self.place.secure()
         super().load_wsgi()
+        if interface_of(self.wsgi) == "asgi":
+            from corral.worker.aio import become_async  # lazily: asyncio, 3 MiB, for those who have such an application
+
+            become_async(self)
+            self.prepare()
+            return
         check_served(self.wsgi, str(self.cfg.wsgi_app))
+        self.prepare()
+
+    def prepare(self) -> None:
+        """What is found out once the application is there."""
         self.place.access = heed(self.log, self.place.access)
         self.place.row.cells[Cell.INTERFACE] = Interface.WSGI
 

@@ -1,0 +1,347 @@
+"""The worker of ASGI applications: one loop, asyncio's or uvloop's, in which the reactor is a guest.
+
+It knows loops, tasks and the order of a life: start-up, readiness, leaving, shutdown. What a request is, is the
+connection's affair (net.aio), what the application's start and end are, the lifespan's.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable
+from types import FrameType
+from typing import Any, Final
+
+from corral.config.hooks import NO_HOOK
+from corral.errors import AppLoadError, ConfigError
+from corral.gateway.asgi import AsgiHeads, Mount, texts
+from corral.gateway.views import Request
+from corral.net.acceptor import Acceptor
+from corral.net.aio import AsyncConnection, GuestReactor, Talk
+from corral.net.connection import Connection, Flushing, Lingering
+from corral.net.handoff import Taker
+from corral.net.handshake import Handshaking
+from corral.net.reactor import SECOND, monotonic
+from corral.report.choice import heed
+from corral.shared.scoreboard import Cell, Interface
+from corral.worker.base import Worker
+from corral.worker.leaving import draining
+from corral.worker.lifespan import Lifespan
+from corral.worker.orders import watch
+from corral.worker.origins import origin, trust_of
+from corral.worker.serving import BUSY_SINCE, SERVER, Hooked, Serving
+from corral.worker.sync import SyncWorker
+
+Task = asyncio.Task[None]
+EAGER: Final = sys.version_info >= (3, 12)
+DRAIN_TURN: Final = 0.1  # seconds between two looks at what is left
+SHUTDOWN_SHARE: Final = 0.1  # of graceful_timeout, for the application's shutdown
+LEAST_SHUTDOWN: Final = 1.0
+
+
+class AsyncServing(Serving):
+    """A connection's Site."""
+
+    reactor: GuestReactor
+    heads: AsgiHeads
+    loop: asyncio.AbstractEventLoop
+    app: Any
+    hooked = False
+    websocket: Any = None
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker)
+        self.reactor.close()
+        self.reactor = GuestReactor()
+        self.heads = AsgiHeads(SERVER)
+        self.streaming = True
+        self.grace = self.config.asgi_disconnect_grace_period
+        self.mount = Mount(trust_of(self.config))
+        self.tasks: set[Task] = set()
+        self.launch: Callable[[Any], Task]
+        self.gone: asyncio.Future[None] | None = None
+        self.turning: asyncio.Future[None] | None = None
+        # The loop is seen to live at each turn, and is due for the next before half of `timeout` has passed.
+        self.slack = int(self.config.timeout * SECOND) // 2
+
+    def enter(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.launch = launcher(loop)
+        self.gone = loop.create_future()
+        self.reactor.enter(loop, self.turned)
+
+    def leave(self) -> None:
+        super().leave()
+        self.stop_at -= int(min(self.config.graceful_timeout * SHUTDOWN_SHARE, LEAST_SHUTDOWN) * SECOND)
+        if self.gone is not None and not self.gone.done():
+            self.gone.set_result(None)
+
+    # -- the loop
+
+    def turned(self) -> None:
+        self.settle()
+        if self.turning is not None and not self.turning.done():
+            self.turning.set_result(None)
+
+    def settle(self) -> None:
+        super().settle()
+        self.cells[BUSY_SINCE] = monotonic() + self.slack
+
+    def beat(self) -> None:
+        """The loop lives, though nothing has come: the only wake-up of a server that is idle."""
+        self.settle()
+        if self.slack:
+            self.loop.call_later(self.slack / SECOND, self.beat)
+
+    def keep(self, task: Task, ended: Callable[[Task], None]) -> None:
+        """Hold a task that goes on: the loop itself doesn't."""
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(ended)
+
+    # -- what a connection asks of its Site
+
+    def greet(self, talk: Talk) -> None:
+        """With pre_request."""
+
+    def conclude(self, talk: Talk) -> int:
+        """`account`, which needs an environ only if somebody looks at it."""
+        if self.access is None and not talk.surplus and not talk.left and not self.hooked:
+            self.reactor.now = now = monotonic()
+            self.requests += 1
+            self.bytes_out += talk.sent
+            return now
+        talk.headers = texts(talk.headers)
+        return self.account(talk.environ(), talk, talk.start)
+
+
+class AsyncHooked(AsyncServing, Hooked):
+    """With pre_request or post_request."""
+
+    hooked = True
+
+    def serve_app(self, app: Any) -> None:
+        self.app = app
+
+    def greet(self, talk: Talk) -> None:
+        worker = self.worker
+        worker.nr = self.settled + self.requests
+        self.config.pre_request(worker, Request(talk.environ()))
+        worker.nr += 1
+
+
+def launcher(loop: asyncio.AbstractEventLoop) -> Callable[[Any], Task]:
+    """What starts a coroutine as a task of its own and runs it to its first wait, at once: most need no other step.
+
+    Each request has its own task and context, as libraries expect that keep sessions or scopes by either.
+    """
+    if EAGER:
+        return lambda coroutine: asyncio.Task(coroutine, loop=loop, eager_start=True)  # type: ignore[call-arg]
+    held: list[Any] = []
+
+    def hold(step: Callable[[], None], *, context: Any = None) -> None:
+        held.append((context, step))
+
+    def launch(coroutine: Any) -> Task:
+        # Before Python 3.12 a task schedules its first step; here it is taken in place of the loop. 2 µs a request less
+        # than a turn of the loop.
+        loop.call_soon = hold  # type: ignore[assignment, method-assign]
+        try:
+            task: Task = asyncio.Task(coroutine, loop=loop, name="request")
+        finally:
+            del loop.call_soon
+        context, step = held.pop()
+        context.run(step)
+        return task
+
+    return launch
+
+
+def new_loop(choice: str, log: Any) -> asyncio.AbstractEventLoop:
+    """asgi_loop. Raises ConfigError if uvloop is asked for and isn't there."""
+    if choice != "asyncio":
+        try:
+            import uvloop  # lazily: it is an extra
+        except ImportError:
+            if choice == "uvloop":
+                raise ConfigError("asgi_loop is uvloop, which isn't installed: pip install 'corral[uvloop]'") from None
+        else:
+            log.debug("The loop is uvloop")
+            loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+            return loop
+    log.debug("The loop is asyncio's")
+    return asyncio.new_event_loop()
+
+
+class AsyncWorker(SyncWorker):
+    """The worker of `worker_class = "asgi"`, and what a sync one becomes that has loaded an ASGI application."""
+
+    serving: AsyncServing
+    started = False
+    hurried = False
+
+    def init_process(self) -> None:
+        self.serving = new_serving(self)
+        Worker.init_process(self)
+
+    def init_signals(self) -> None:
+        watch(self, by_python=True)
+
+    def load_wsgi(self) -> None:
+        self.seal = self.place.secure()
+        Worker.load_wsgi(self)
+        self.prepare()
+
+    def prepare(self) -> None:
+        """What is found out once the application is there."""
+        self.place.access = heed(self.log, self.place.access)
+        self.place.row.cells[Cell.INTERFACE] = Interface.ASGI
+
+    def run(self) -> None:
+        loop = new_loop(self.cfg.asgi_loop, self.log)
+        asyncio.set_event_loop(loop)
+        try:
+            loop.run_until_complete(self.live(loop))
+        finally:
+            self.serving.settle()
+            end_loop(loop)
+
+    async def live(self, loop: asyncio.AbstractEventLoop) -> None:
+        """A worker's life in its loop, from the application's start-up to its shutdown."""
+        serving = self.serving
+        serving.access = self.place.access
+        serving.serve_app(self.wsgi)
+        serving.enter(loop)
+        lifespan = Lifespan(self.wsgi, self.cfg.asgi_lifespan, self.log)
+        if not await self.start(lifespan):
+            return
+        serving.mount = Mount(trust_of(self.cfg), self.cfg.root_path, lifespan.state)
+        acceptors, taker = self.open()
+        self.started = True
+        self.notify()
+        serving.beat()
+        assert serving.gone is not None
+        await serving.gone
+        if not self.hurried:
+            await self.drain(acceptors, taker)
+        await self.let_go()
+        left = (serving.stop_at - monotonic()) / SECOND if not self.hurried else 0
+        await lifespan.stop(max(LEAST_SHUTDOWN, left))
+
+    async def start(self, lifespan: Lifespan) -> bool:
+        """Whether the application has started; False if the worker was told to leave before. Raises StartFailed."""
+        gone = self.serving.gone
+        assert gone is not None
+        starting = asyncio.ensure_future(lifespan.start())
+        await asyncio.wait((starting, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not starting.done():
+            starting.cancel()
+            await lifespan.cut()
+            return False
+        starting.result()
+        return True
+
+    def open(self) -> tuple[list[Acceptor], Taker | None]:
+        serving = self.serving
+        acceptors = [
+            # One a wake-up, however few workers there are: what is accepted is served before the next, and the
+            # application's own tasks go on in between.
+            Acceptor(
+                listener,
+                origin(serving, listener, self.seal)._replace(connection=AsyncConnection),
+                1,
+                self.cant_accept,
+            )
+            for listener in self.place.listeners
+        ]
+        for acceptor in acceptors:
+            acceptor.open()
+        taker = None
+        if self.place.channel is not None:
+            origins = {acceptor.origin.name: acceptor.origin for acceptor in acceptors}
+            taker = Taker(self.place.channel, origins, acceptors[0].ceiling)
+            taker.open()
+            serving.cells[Cell.TAKES] = 1
+        return acceptors, taker
+
+    async def drain(self, acceptors: list[Acceptor], taker: Taker | None) -> None:
+        """leaving.draining, each step of it in the loop itself: an application may begin with a request there."""
+        serving, loop = self.serving, self.serving.loop
+        steps = draining(serving, acceptors, taker)
+        while await in_loop(loop, lambda: next(steps, True)) is None and not self.hurried:
+            serving.reactor.arm()
+            serving.turning = loop.create_future()
+            await asyncio.wait((serving.turning,), timeout=DRAIN_TURN)
+        while serving.tasks and monotonic() < serving.stop_at and not self.hurried:
+            await asyncio.wait(serving.tasks, timeout=DRAIN_TURN)
+
+    async def let_go(self) -> None:
+        """Close what is left, and cancel who is at work still."""
+        for left in list(self.serving.reactor.handlers.values()):
+            if isinstance(left, Talk):
+                left.lose()
+            elif isinstance(left, Connection):
+                left.close()
+            elif isinstance(left, Flushing | Lingering | Handshaking):
+                left.connection.close()
+        tasks = list(self.serving.tasks)
+        if tasks:
+            self.log.warning("%d requests were cut short", len(tasks))
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=LEAST_SHUTDOWN)
+
+    def notify(self) -> None:
+        """The loop has its own way to be seen, but for the moment at which the worker is ready."""
+        if self.started and not self.tmp.ready:
+            self.tmp.notify()
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        self.alive = False
+        self.hurried = True
+        self.call("worker_int")
+        self.serving.leave()
+
+
+async def in_loop(loop: asyncio.AbstractEventLoop, function: Callable[[], Any]) -> Any:
+    """Call `function` outside of any task."""
+    future = loop.create_future()
+
+    def call() -> None:
+        try:
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    loop.call_soon(call)
+    return await future
+
+
+def end_loop(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel the application's own tasks, and give its generators a moment; its threads end with the process."""
+    try:
+        tasks = asyncio.all_tasks(loop)
+        for task in tasks:
+            task.cancel()
+        ends: Iterable[Any] = [asyncio.wait(tasks, timeout=LEAST_SHUTDOWN)] if tasks else []
+        for end in (*ends, asyncio.wait_for(loop.shutdown_asyncgens(), LEAST_SHUTDOWN)):
+            loop.run_until_complete(end)
+    finally:
+        asyncio.set_event_loop(None)
+
+
+def new_serving(worker: Worker) -> AsyncServing:
+    hooked = worker.cfg.pre_request is not NO_HOOK or worker.cfg.post_request is not NO_HOOK
+    return AsyncHooked(worker) if hooked else AsyncServing(worker)
+
+
+def become_async(worker: SyncWorker) -> None:
+    """The application turned out to be ASGI. The object stays: hooks hold it, and what they have put on it."""
+    if type(worker) is not SyncWorker:
+        raise AppLoadError(f"{worker.cfg.wsgi_app} is an ASGI application; {type(worker).__name__} serves WSGI")
+    before = worker.serving
+    worker.__class__ = AsyncWorker
+    worker.serving = new_serving(worker)
+    worker.init_signals()
+    for signum in before.wakeup.drain():  # one that came while the application was loaded
+        worker.serving.wakeup.note(signum, None)
+    before.reactor.close()
+    before.wakeup.close()
