@@ -10,11 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from corral.arbiter.arbiter import NotYet
 from corral.config.settings import Config
 from corral.net.handoff import Channel
 from corral.net.listener import Listener
 from corral.report.choice import open_access
 from corral.server.master import Master
+from corral.server.mold import Mold
+from corral.server.order import Order, Traces
 from corral.server.site import Site
 from corral.server.surroundings import Surroundings
 from corral.shared import process
@@ -56,9 +59,23 @@ class Generation:
     worker_class: Any
     tls: "ContextFactory | None" = None
     listeners: list[Listener] = field(default_factory=list)
+    mold: Mold | None = None  # with preload_app
 
     def spawn(self, shared: Shared, row: Row, age: int) -> tuple[int, Any]:
-        """Fork a worker: its pid, and itself as it was before the fork. Raises OSError."""
+        """Fork a worker: its pid, and itself as it was before the fork. Raises OSError, and NotYet."""
+        if self.mold is not None and not self.mold.ready():
+            raise NotYet
+        worker = self.worker(shared, row, age)
+        before = Traces(worker)
+        shared.master.call("pre_fork", worker)
+        if self.mold is None:
+            pid = process.fork(lambda: self.child(shared, worker))
+        else:
+            pid = self.mold.fork(Order(row.slot, age, self.mold.logs_reopened, before.since(self.log)).pack())
+        worker.pid = pid
+        return pid, worker
+
+    def worker(self, shared: Shared, row: Row, age: int) -> Any:
         place = Place(
             row=row,
             board=shared.board,
@@ -69,23 +86,42 @@ class Generation:
             channel=shared.channel,
         )
         worker = self.worker_class(
-            age, os.getpid(), self.listeners, self.site, self.config.timeout / 2, self.config, self.log
+            age, shared.master.pid, self.listeners, self.site, self.config.timeout / 2, self.config, self.log
         )
         if worker.tmp is not None:
             worker.tmp.close()  # a file, of a class that isn't derived from ours
         worker.place = place
         worker.tmp = Heartbeat(worker, place)
-        shared.master.call("pre_fork", worker)
-        pid = process.fork(lambda: self.child(shared, worker))
-        worker.pid = pid
-        return pid, worker
+        return worker
 
     def child(self, shared: Shared, worker: Any) -> int:
-        """No line of the application runs before it is who `user` says, and where `chdir` says."""
-        config, log = self.config, self.log
+        self.part(shared)
+        return self.live(shared, worker)
+
+    def cast(self, shared: Shared, message: bytes) -> int:
+        """In a process forked from the mold, which has parted already: be the worker that the arbiter has ordered."""
+        process.close_descriptors(shared.private)
+        order = Order.unpack(message)
+        worker = self.worker(shared, shared.board.row(order.slot), order.age)
+        order.left.leave(worker)
+        if order.logs_reopened:
+            self.log.reopen_files()
+        return self.live(shared, worker)
+
+    def part(self, shared: Shared) -> None:
+        """Close what is the arbiter's, or another generation's."""
         # While a copy of the lifeline's writing end is open anywhere else, the arbiter's death would go unnoticed.
         process.close_descriptors(shared.private)
+        shared.private.clear()
         shared.wakeup.close_reader()
+        # Another generation's address, open here, would outlive it: clients would connect, and wait for ever.
+        for listener in shared.master.server.listeners():
+            if listener not in self.listeners:
+                listener.close()
+
+    def live(self, shared: Shared, worker: Any) -> int:
+        """No line of the application runs before it is who `user` says, and where `chdir` says."""
+        config, log = self.config, self.log
         process.set_title(f"corral: worker [{config.proc_name}]")
 
         def prepare() -> None:
