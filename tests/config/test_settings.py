@@ -13,6 +13,7 @@ PAGE = Path(__file__).parent.parent.parent / "docs" / "settings.md"
 # Of those that gunicorn hasn't, and that have a flag with a value: a value as text, and in Config.
 OURS = {
     "boot_timeout": ("7.5", 7.5),
+    "shutdown_delay": ("7.5", 7.5),
     "max_worker_memory": ("512M", 512 << 20),
     "max_worker_lifetime": ("7.5", 7.5),
     "reload_step": ("7", 7),

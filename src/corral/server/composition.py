@@ -18,12 +18,13 @@ from corral.arbiter.commands import WATCHED
 from corral.config.load import Loaded
 from corral.config.named import load_class
 from corral.config.settings import Config
-from corral.errors import EXIT_BOOT, EXIT_CONFIG, EXIT_CRASH, AppLoadError, ConfigError
+from corral.errors import EXIT_CONFIG, EXIT_CRASH, ConfigError
 from corral.net.handoff import Channel
 from corral.net.listener import AddressInUse, Listener, open_all, open_listeners, parse_address
 from corral.report import choice
 from corral.server.generation import Generation, Shared, prepare_tls
 from corral.server.master import Master
+from corral.server.mold import Mold, load_site
 from corral.server.notify import Supervisor
 from corral.server.site import Site
 from corral.server.surroundings import Surroundings
@@ -49,7 +50,7 @@ class Preload(Exception):
         self.exit_code = exit_code
 
 
-class EarlyStop(SystemExit):
+class EarlyStop(BaseException):
     """TERM, INT or QUIT before there are workers."""
 
 
@@ -167,8 +168,8 @@ class Server:
         self.master.early = 0
         self.upgrade.attach()
         self.supervisor.attach()
-        if self.daemon is not None:
-            self.daemon.detach(keep_output=config.enable_stdio_inheritance)
+        if first.mold is None:
+            self.let_go()
         try:
             return arbiter.run()
         finally:
@@ -204,6 +205,9 @@ class Server:
     def reopen_logs(self) -> None:
         if self.log is not None:
             self.log.reopen_files()
+        for generation in self.generations.values():
+            if generation.mold is not None:
+                generation.mold.logs_reopened = True
 
     def open_log(self, config: Config) -> Any:
         with blaming(f"logger_class {config.logger_class!r}"):
@@ -243,7 +247,7 @@ class Server:
         generation = self.generations[number]
         config = generation.config
         if config.preload_app:
-            self.preload(generation)
+            self.preload(number)
         return Edition(
             generation=number,
             app=str(config.wsgi_app or config.proc_name),
@@ -251,6 +255,7 @@ class Server:
             timeout=config.timeout,
             boot_timeout=config.boot_timeout,
             graceful_timeout=config.graceful_timeout,
+            shutdown_delay=config.shutdown_delay,
             reload_step=config.reload_step,
             max_worker_lifetime=config.max_worker_lifetime,
             spawn=lambda row, age: generation.spawn(self.shared, row, age),
@@ -258,21 +263,24 @@ class Server:
             discard=lambda: self.discard(number),
         )
 
-    def preload(self, generation: Generation) -> None:
-        """Load the application here: what is forked has it."""
+    def preload(self, number: int) -> None:
+        """Once for all workers: in a mold, or where the system has no way to adopt its workers, here."""
+        generation = self.generations[number]
         config, log = generation.config, generation.log
+        if process.adopt_orphans():
+            generation.mold = Mold(self, number)
+            return
+        log.warning("preload_app: this system has no adoption of processes; modules that are loaded stay as they are")
         if process.resolve_owner(config.user, config.group).changes:
             log.warning("preload_app: the application is loaded as the present user; `user` and `group` come later")
-        try:
-            generation.site.wsgi()
-        except AppLoadError as error:
-            log.error("%s", error)
-            raise Preload(error.exit_code) from None
-        except EarlyStop:
-            raise
-        except (Exception, SystemExit):
-            log.exception("Exception while loading the application %s", config.proc_name)
-            raise Preload(EXIT_BOOT) from None
+        if code := load_site(generation):
+            raise Preload(code)
+
+    def let_go(self) -> None:
+        """The start has succeeded, or is tried again and again: the command that has begun it may end."""
+        if self.daemon is not None:
+            self.daemon.detach(keep_output=self.config.enable_stdio_inheritance)
+            self.daemon = None
 
     def load_edition(self, number: int) -> Edition:
         """A reload: read everything again, and leave everything as it was if that fails."""
@@ -301,8 +309,6 @@ class Server:
         log.reopen_files()
         for warning in loaded.warnings:
             log.warning("%s", warning)
-        if config.preload_app:
-            log.warning("preload_app: modules that are loaded stay as they are; a restart loads new code")
         generation.listeners = self.listen_again(config)
         if generation.listeners != previous.listeners:
             self.say_where(generation)
@@ -345,6 +351,8 @@ class Server:
     def forget(self, number: int) -> None:
         """Close what no other generation has. Workers that still drain have copies of their own."""
         generation = self.generations.pop(number)
+        if generation.mold is not None:
+            generation.mold.dismiss()
         others = self.generations.values()
         for listener in generation.listeners:
             if not any(listener in other.listeners for other in others):
@@ -354,6 +362,8 @@ class Server:
 
     def stop_listening(self) -> None:
         for generation in self.generations.values():
+            if generation.mold is not None:
+                generation.mold.dismiss(wait=True)  # it has the listeners as well
             for listener in generation.listeners:
                 self.close(listener)
             generation.listeners = []

@@ -4,7 +4,6 @@ It knows the order of a birth: what is done before user code runs, and what only
 there are, and when one is born, is the arbiter's.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field

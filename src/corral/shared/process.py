@@ -20,6 +20,7 @@ from corral.errors import EXIT_CRASH, ConfigError
 
 WORKER_IGNORES = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH)
 WORKER_LEAVES = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 WORKER_DEFAULTS = (signal.SIGABRT, signal.SIGCHLD)
 
 
@@ -77,6 +78,18 @@ def reset_signals() -> None:
     for signum in WORKER_DEFAULTS:
         signal.signal(signum, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def adopt_orphans() -> bool:
+    """From now on a grandchild whose parent ends is our child. False where there is no such thing."""
+    if sys.platform != "linux":
+        return False
+    try:
+        import ctypes  # lazily: only who preloads pays for it
+
+        return bool(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    except (ImportError, OSError, AttributeError):
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,13 +312,7 @@ class Daemon:
 
     def detach(self, *, keep_output: bool = False) -> None:
         """The start has succeeded: let go of the terminal, and let the command end."""
-        sys.stdout.flush()
-        sys.stderr.flush()
-        null = os.open(os.devnull, os.O_RDWR)
-        for descriptor in (0,) if keep_output else (0, 1, 2):
-            os.dup2(null, descriptor)
-        if null > 2:
-            os.close(null)
+        leave_terminal(keep_output=keep_output)
         self.report(0)
 
     def report(self, code: int) -> None:
@@ -314,6 +321,16 @@ class Daemon:
             os.write(self._pipe, bytes((code,)))
             os.close(self._pipe)
             self._pipe = -1
+
+
+def leave_terminal(*, keep_output: bool = False) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    null = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0,) if keep_output else (0, 1, 2):
+        os.dup2(null, descriptor)
+    if null > 2:
+        os.close(null)
 
 
 def daemonize() -> Daemon:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from corral.config import values
-from corral.config.classes import THREADED, worker_class
+from corral.config.classes import worker_class
 from corral.config.row import setting, switch
 
 
@@ -38,14 +38,14 @@ class Serving:
     )
     worker_class: str | type[Any] = setting(
         "sync", "-k", "--worker-class", accept=worker_class, section="Workers", metavar="CLASS",
-        help="How a worker serves: sync, one request at a time, with any number of waiting connections; or a class of "
-        "your own, package.module.Class or egg:DISTRIBUTION#NAME. Of gunicorn's others this version has none.",
-        effect="gthread's threads come in a later version; it serves as sync does", when=THREADED.__contains__,
+        help="How a worker serves: sync, with any number of waiting connections and one request at a time, or as many as "
+        "there are `threads` (gthread and threads mean the same); or a class of your own, package.module.Class or "
+        "egg:DISTRIBUTION#NAME.",
     )
     threads: int = setting(
         1, "--threads", accept=values.count, section="Workers", metavar="N",
-        help="How many requests a worker answers at a time.",
-        effect="threads come in a later version; until then a worker has one",
+        help="How many requests a worker answers at a time. A fast application never pays for a switch of threads: one "
+        "of them polls and runs it, and lets another lead before a call that is likely to be slow.",
     )
     worker_connections: int = setting(
         1000, "--worker-connections", accept=values.count, section="Workers", metavar="N",
@@ -93,6 +93,11 @@ class Serving:
     graceful_timeout: float = setting(
         30.0, "--graceful-timeout", accept=values.seconds, section="Time", metavar="SECONDS",
         help="How long a worker that has been told to leave may take to finish its requests.",
+    )
+    shutdown_delay: float = setting(
+        0.0, "--shutdown-delay", accept=values.seconds, section="Time", metavar="SECONDS",
+        help="How long the server goes on accepting after TERM, while it already says that it isn't ready: a load "
+        "balancer has this long to notice.",
     )
     boot_timeout: float = setting(
         300.0, "--boot-timeout", accept=values.seconds, section="Time", metavar="SECONDS",
