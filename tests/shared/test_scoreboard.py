@@ -1,10 +1,11 @@
 """The scoreboard: what is written in a row is read from it, whoever reads, and however the text is made."""
 
 import os
+import struct
 
 import pytest
 
-from corral.shared.scoreboard import ASLEEP, REQUEST_SIZE, Cell, Row, Scoreboard, State
+from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, REQUEST_SIZE, Cell, Flight, Row, Scoreboard, State
 
 
 @pytest.fixture
@@ -79,3 +80,24 @@ def test_the_request_in_flight_is_one_harmless_line(row: Row, line: bytes, text:
 def test_a_length_that_makes_no_sense_is_clipped(row: Row, length: int) -> None:
     put_request(row, b"GET /", length)
     assert len(row.in_flight().replace(r"\x00", ".")) == min(max(length, 0), REQUEST_SIZE)
+
+
+def test_a_row_has_room_for_a_request_a_thread() -> None:
+    board = Scoreboard(2, flights=3)
+    row = board.row(0)
+    for number, since in ((0, 30), (2, 10)):
+        struct.pack_into("q", row.memory, row.flight_at(number), 100 + number)
+        BEGIN(row.memory, row.flight_at(number) + 8, 5, since, b"GET /")
+    assert row.begun() == (10, 30)
+    assert row.in_flights() == [Flight(10, 102, "GET /"), Flight(30, 100, "GET /")]
+    assert row.cells[Cell.BUSY_SINCE] == 30
+    assert board.row(1).begun() == ()
+    row.release()
+    assert row.in_flights() == []
+
+
+def test_with_one_thread_a_row_is_what_it_was(row: Row) -> None:
+    BEGIN(row.memory, BEGIN_AT, 6, 7, b"GET /a")
+    assert row.begun() == (7,)
+    assert row.in_flights() == [Flight(7, 0, "GET /a")]
+    assert row.in_flight() == "GET /a"

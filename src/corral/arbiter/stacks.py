@@ -27,7 +27,8 @@ class Frame(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """One thread's, the innermost frame first. `lines` are as they were found."""
+    """One thread's, the innermost frame first. `lines` are as they were found, without the frames of the server that
+    lead to the application: they are the same in all stacks."""
 
     thread: int
     lines: list[str]
@@ -37,16 +38,23 @@ class Stack(NamedTuple):
 def parse(text: str) -> list[Stack]:
     """The stacks of one or more dumps; of two of one thread the later one."""
     stacks: dict[int, Stack] = {}
-    stack: Stack | None = None
+    for lines in sections(text):
+        frames = [parse_frame(line) for line in lines]
+        last = max((number for number, frame in enumerate(frames) if frame and not is_servers(frame)), default=None)
+        thread = ident_of(lines[0])
+        stacks[thread] = Stack(thread, lines if last is None else lines[: last + 1], list(filter(None, frames)))
+    return list(stacks.values())
+
+
+def sections(text: str) -> list[list[str]]:
+    """The lines of each thread."""
+    found: list[list[str]] = []
     for line in text.splitlines():
         if line.startswith(HEADS):
-            stack = Stack(ident_of(line), [line], [])
-            stacks[stack.thread] = stack
-        elif stack is not None and line.strip():
-            stack.lines.append(line)
-            if frame := parse_frame(line):
-                stack.frames.append(frame)
-    return list(stacks.values())
+            found.append([line])
+        elif found and line.strip():
+            found[-1].append(line)
+    return found
 
 
 def ident_of(head: str) -> int:
@@ -86,6 +94,10 @@ def is_applications(frame: Frame, package: str) -> bool:
         if found:
             return inside.partition(os.sep)[0].removesuffix(".py") == package
     return not file.startswith((LIBRARY, "<"))
+
+
+def is_servers(frame: Frame) -> bool:
+    return frame.file.startswith((OWN, "<frozen runpy>"))
 
 
 def is_packages(frame: Frame) -> bool:
