@@ -154,6 +154,33 @@ def test_a_worker_that_boots_is_harmed_as_little(make_server):
     assert trouble(server) == 0
 
 
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda each: each.name[3:])
+def test_a_stop_does_not_wait_for_an_import(make_server, signum):
+    server = make_server(booting=BOOTING).start("booting:app", "-w", "2", wait="importing")
+    begun = time.monotonic()
+    assert server.stop(signum) == 0
+    assert time.monotonic() - begun < 1.9  # less than anybody is waited for
+    assert server.count(r"Worker exiting \(pid: \d+\)") == 1
+    assert trouble(server) == 0
+
+
+def test_a_worker_that_is_sent_away_while_it_imports_is_replaced(make_server):
+    server = make_server(booting=BOOTING).start("booting:app", wait="importing")
+    [pid] = server.workers
+    os.kill(pid, signal.SIGTERM)
+    server.wait_for("importing")
+    server.write("go", "")
+    server.wait_for("Ready:")
+    assert server.workers != [pid]
+
+
+def test_a_module_that_catches_everything_is_heard_out(make_server):
+    stubborn = "try:\n    from booting import app\nexcept BaseException:\n    from hello import app\n"
+    server = make_server(booting=BOOTING, stubborn=stubborn).start("stubborn:app", wait="importing")
+    assert server.stop() == 0
+    assert trouble(server) == 0
+
+
 # both at once
 
 

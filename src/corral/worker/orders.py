@@ -5,13 +5,16 @@ is the worker's: `handle_exit` and the others of gunicorn's API.
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
 from corral.net.reactor import NEVER
 from corral.worker.place import Place
 from corral.worker.serving import Serving
+
+LEAVE = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 Handle = Callable[[int, FrameType | None], None]
 
@@ -52,6 +55,29 @@ def watch(worker: Heeding, *, by_python: bool = False) -> None:
     signal.signal(signal.SIGABRT, worker.handle_abort)
     serving.reactor.add(serving.wakeup.fileno(), Orders(serving, handlers))
     serving.reactor.add(worker.place.lifeline, Lifeline(worker))
+
+
+@contextmanager
+def leaving_at_once() -> Iterator[None]:
+    """While the application is imported, which may take minutes or hang: there is nothing to finish yet.
+
+    A module that catches everything goes on with its import; then the order is in the pipe as ever.
+    """
+    before = {signum: signal.getsignal(signum) for signum in LEAVE}
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        note = before[signal.Signals(signum)]
+        if callable(note):
+            note(signum, frame)
+        raise Quit
+
+    for signum in LEAVE:
+        signal.signal(signum, leave)
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
 
 
 class Orders:

@@ -14,7 +14,7 @@ from corral.report.choice import heed
 from corral.shared.scoreboard import Cell, Interface
 from corral.worker.base import Worker
 from corral.worker.leaving import drain
-from corral.worker.orders import Quit, watch
+from corral.worker.orders import Quit, leaving_at_once, watch
 from corral.worker.origins import origin
 from corral.worker.serving import BUSY_SINCE, Hooked, Serving
 from corral.worker.watch import Watch
@@ -44,7 +44,8 @@ class SyncWorker(Worker):
 
     def load_wsgi(self) -> None:
         self.seal = self.place.secure()
-        super().load_wsgi()
+        with leaving_at_once():
+            super().load_wsgi()
         if interface_of(self.wsgi) == "asgi":
             from corral.worker.aio import become_async  # lazily: asyncio, 3 MiB, for those who have such an application
 
