@@ -41,7 +41,7 @@ def origin(serving: Serving, listener: Listener, seal: Seal | None) -> Origin:
     base = base_environ(
         server=NAMELESS if local else listener.name,
         software=SOFTWARE,
-        multithread=False,
+        multithread=config.threads > 1,
         multiprocess=config.workers > 1,
         script_name=trust.script_name,
         errors=Errors(),

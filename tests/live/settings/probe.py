@@ -74,7 +74,7 @@ def app(environ, start_response):
     if path == "/print":
         print("printed by the application", flush=True)
     peer = getattr(environ["gunicorn.socket"], "getpeercert", dict)()
-    shown = {key: value for key, value in environ.items() if isinstance(value, str)} | {"peer": peer}
+    shown = {key: value for key, value in environ.items() if isinstance(value, str | bool)} | {"peer": peer}
     return [repr(shown).encode()]
 
 

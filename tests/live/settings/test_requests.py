@@ -54,6 +54,7 @@ GROUPS = (
         Row("forwarder_headers", ["REMOTE_USER"], environ("HTTP_REMOTE_USER", "Remote_User: joe"), None, "joe"),
         Row("secure_scheme_headers", {"X-TLS": "on"}, environ("wsgi.url_scheme", "X-TLS: on"), "http", "https"),
         Row("keepalive", 0, field("connection"), None, "close"),
+        Row("threads", 2, environ("wsgi.multithread"), False, True),
         Row("sendfile", False, reads_of_a_file, False, True),
     )),
     Group((
