@@ -1,6 +1,7 @@
 """The `server` fixture: real processes, stopped after the test, with their log shown when the test fails."""
 
 import pytest
+from live.customers import Customer
 from live.server import Server
 
 HELLO = """
@@ -46,3 +47,20 @@ def make_server(request, tmp_path):
 def server(make_server):
     """One server, not started yet."""
     return make_server()
+
+
+@pytest.fixture
+def customers():
+    """Starts some for a server; they stop with the test at the latest."""
+    found = []
+
+    def start(server, number=4):
+        new = [Customer(server.port) for _ in range(number)]
+        found.extend(new)
+        for customer in new:
+            customer.start()
+        return new
+
+    yield start
+    for customer in found:
+        customer.stop()
