@@ -39,11 +39,11 @@ def configured(server, text, *arguments, **options):
 
 def test_each_hook_is_called_once_and_in_the_right_process(make_server):
     server = make_server()
-    record = server.directory / "record"
-    server.env["RECORD"] = str(record)
+    server.env["RECORD"] = str(server.directory / "record")
     server.start("-c", str(APPS / "recorder.py"), "--pythonpath", str(APPS), "recorder")
     assert server.get() == (200, b"hello")
     assert server.stop() == 0
+    record = server.directory / f"record.{server.pid}"
     entries = [json.loads(line) for line in record.read_text().splitlines()]
     assert {entry["process"] for entry in entries if entry["role"] == "master"} == {server.pid}
     assert len({entry["process"] for entry in entries if entry["role"] == "worker"}) == 1

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pytest
 from live.peer import gunicorn
-from live.server import Server, wait_until
+from live.server import Server, alive, wait_until
 from live.wire import APPS, Wire
 
 RACING = ("HUP", "TERM", "INT")  # steps in which several workers end at once, in any order
@@ -22,21 +22,28 @@ BOTH = ("sync", "gthread")
 
 
 class Explained(NamedTuple):
-    """`where` is a pattern of the table's keys. A reason without a difference is as wrong as one without a reason."""
+    """`where` is a pattern of the table's keys, of any server.
+
+    A reason without a difference is as wrong as a difference without a reason.
+    """
 
     where: str
     reason: str
     kinds: tuple[str, ...] = BOTH
     lasts: tuple[signal.Signals, ...] = (signal.SIGTERM, signal.SIGINT)
 
+    def fits(self, where: str) -> bool:
+        return fnmatchcase(where, f"server ?: {self.where}")
+
 
 TO_TERM = (signal.SIGTERM,)
+ALWAYS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 EXPLAINED = [
     Explained("/chunked: post_request: resp.*chunked", "a body of one piece gets a Content-Length; gunicorn chunks it"),
     Explained("/*: post_request: resp.must_close", "must_close and should_close() say the same", ("gthread",)),
     Explained("/*: post_request: environ.wsgi.multithread", "gthread with one thread has one", ("gthread",)),
-    Explained("master at *: server.worker_class", "one class serves with threads and without", ("gthread",)),
-    Explained("worker *: server.worker_class", "one class serves with threads and without", ("gthread",)),
+    Explained("master at *: server.worker_class", "one class serves with threads and without", ("gthread",), ALWAYS),
+    Explained("worker *: server.worker_class", "one class serves with threads and without", ("gthread",), ALWAYS),
     Explained("/keep: post_request: resp.*close", "sync keeps connections open; gunicorn's can't", ("sync",)),
     Explained(
         "/raise: post_request: resp.*", "where the application raised, the response is the 500 that the client got"
@@ -77,7 +84,8 @@ def lives(tmp_path_factory):
 def tell(directory, kind, last, command):
     life = Life(directory, kind, command)
     try:
-        return table(live(life, kind, last), life.port)
+        live(life, kind, last)
+        return life.tables()
     except AssertionError as failure:
         failure.add_note(life.server.log)
         raise
@@ -85,7 +93,7 @@ def tell(directory, kind, last, command):
         life.server.clean_up()
 
 
-@pytest.mark.parametrize("last", [signal.SIGTERM, signal.SIGINT], ids=["to TERM", "to INT"])
+@pytest.mark.parametrize("last", ALWAYS, ids=["to TERM", "to INT", "beyond USR2"])
 @pytest.mark.parametrize("kind", ["sync", "gthread"])
 def test_the_records_differ_only_where_it_is_explained(lives, kind, last):
     theirs, ours = lives(kind, last)
@@ -95,9 +103,9 @@ def test_the_records_differ_only_where_it_is_explained(lives, kind, last):
         if theirs.get(where, "nothing") != ours.get(where, "nothing")
     }
     reasons = [row for row in EXPLAINED if kind in row.kinds and last in row.lasts]
-    unexplained = [where for where in different if not any(fnmatchcase(where, row.where) for row in reasons)]
+    unexplained = [where for where in different if not any(row.fits(where) for row in reasons)]
     assert not unexplained, {where: different[where] for where in unexplained}
-    stale = [row for row in reasons if not any(fnmatchcase(where, row.where) for where in different)]
+    stale = [row for row in reasons if not any(row.fits(where) for where in different)]
     assert not stale
 
 
@@ -109,23 +117,40 @@ class Life:
 
     def __init__(self, directory, kind, command):
         directory.mkdir()
-        self.path = directory / "record"
-        self.path.touch()
-        self.server = Server(directory, env={"RECORD": str(self.path)})
+        self.server = Server(directory, env={"RECORD": str(directory / "record")})
         self.server.command = command or self.server.command
-        self.begin("start")
         self.server.start(
             "-c", str(APPS / "recorder.py"), "--pythonpath", str(APPS), "-w", "2", "-k", kind, "--timeout", "2",
             "--name", "herd", "recorder", wait=None,
         )  # fmt: skip
-        self.born = self.died = 0
+        self.become(self.server.pid)
 
     @property
     def port(self):
         return self.server.port
 
+    @property
+    def path(self):
+        return self.server.directory / f"record.{self.pid}"
+
     def entries(self):
-        return [json.loads(line) for line in self.path.read_text().splitlines()]
+        return [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.exists() else []
+
+    def tables(self):
+        """Of this server, and of the one that it may have started."""
+        pids = sorted(int(path.suffix[1:]) for path in self.server.directory.glob("record.*"))
+        pids.sort(key=lambda pid: pid != self.server.pid)
+        facts = {}
+        for number, self.pid in enumerate(pids, 1):
+            others = {pid: f"server {number}" for number, pid in enumerate(pids, 1)}
+            found = table(self.entries(), self.port, others)
+            facts.update({f"server {number}: {where}": value for where, value in found.items()})
+        return facts
+
+    def become(self, pid):
+        """From now on it is about this server."""
+        self.pid = pid
+        self.born = self.died = 0
 
     def begin(self, step):
         with open(self.path, "a") as record:
@@ -140,13 +165,13 @@ class Life:
             hooks = [entry.get("hook") for entry in self.entries()]
             return hooks.count("post_worker_init") >= self.born and hooks.count("child_exit") >= self.died
 
-        wait_until(happened, f"{self.born} workers born and {self.died} dead", process=self.server.process)
+        wait_until(happened, f"{self.born} workers born and {self.died} dead")
 
     def tell(self, signum, *, age=None, births=0, deaths=0):
         """The master, or the worker of this age."""
         name = signum.name[3:]
         self.begin(name if age is None else f"{name} to {age}")
-        os.kill(self.server.pid if age is None else self.pid_of(age), signum)
+        os.kill(self.pid if age is None else self.pid_of(age), signum)
         self.wait_for(births=births, deaths=deaths)
 
     def pid_of(self, age):
@@ -156,6 +181,9 @@ class Life:
 def live(life, kind, last):
     """What happens to a server, from its start to its end by the signal `last`."""
     life.wait_for(births=2)
+    if last is signal.SIGUSR2:
+        upgrade(life)
+        return
     ask(life)
     if last is signal.SIGTERM:
         life.tell(signal.SIGHUP, births=2, deaths=2)
@@ -169,7 +197,30 @@ def live(life, kind, last):
             provoke(life, "/hang", births=1, deaths=1)
     life.begin(last.name[3:])
     assert life.server.stop(last) == 0
-    return life.entries()
+
+
+def upgrade(life):
+    """To a second server, the end of the first, and that of the second."""
+    life.tell(signal.SIGUSR2)
+    first = life.pid
+    records = life.server.directory.glob
+    wait_until(lambda: len(list(records("record.*"))) == 2, "a second server", process=life.server.process)
+    [second] = {int(path.suffix[1:]) for path in records("record.*")} - {first}
+    try:
+        life.become(second)
+        life.wait_for(births=2)
+        life.become(first)
+        life.begin("TERM")
+        assert life.server.stop() == 0
+        wait_until(lambda: "promoted" in life.server.log, "its promotion")
+        life.become(second)
+        life.wait_for(births=2)
+        life.tell(signal.SIGHUP, births=2, deaths=2)
+        life.tell(signal.SIGTERM, deaths=2)
+        wait_until(lambda: not alive(second), "its end")
+    finally:
+        if alive(second):
+            os.kill(second, signal.SIGKILL)
 
 
 def ask(life):
@@ -198,13 +249,13 @@ def provoke(life, target, **expected):
 # its table
 
 
-def table(entries, port):
+def table(entries, port, servers):
     """Which hook of whom: which fact → its value, with nothing in it that differs from run to run."""
     facts, orders = {}, {}
     words = {port: "PORT", str(port): "PORT", f"127.0.0.1:{port}": "127.0.0.1:PORT"}
     words.update({entry["process"]: f"worker {age_of(entry)}" for entry in entries if age_of(entry) and worked(entry)})
-    words.update({entry["process"]: "master" for entry in entries if entry.get("role") == "master"})
-    step, seen = "", {}
+    words.update(servers)
+    step, seen = "start", {}
     for entry in entries:
         if "step" in entry:
             step = entry["step"]
@@ -231,7 +282,7 @@ def whose(entry, step):
     """A request is compared for itself, for which worker gets it is chance."""
     if "req" in entry:
         return entry["req"]["path"]
-    return f"worker {age_of(entry)}" if worked(entry) else f"master at {step}"
+    return f"worker {age_of(entry)}" if worked(entry) and age_of(entry) else f"master at {step}"
 
 
 def settle_counts(entry, seen, step):

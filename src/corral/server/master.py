@@ -82,7 +82,7 @@ class Master:
 
     @property
     def proc_name(self) -> str:
-        return str(self.cfg.proc_name)
+        return f"{self.cfg.proc_name}{self.server.suffix}"
 
     @property
     def LISTENERS(self) -> list[Any]:

@@ -1,18 +1,30 @@
 """A configuration file that writes down every hook, and the application that is served with it; any server may run it.
 
-A line of RECORD is a JSON object: which hook, in which process, and what its arguments looked like.
+Each master has a record of its own, RECORD and its pid. A line of it is a JSON object: which hook, in which process,
+and what its arguments looked like.
 """
 
 import json
 import os
 
-RECORD = os.environ["RECORD"]
 MASTER = os.getpid()  # a configuration is read in the master
+RECORD = f"{os.environ['RECORD']}.{MASTER}"
 ABSENT = "absent"
 
 control_socket_disable = True
+upgrade = "manual"  # as with gunicorn, which doesn't know this setting
 
-SERVER = ("pid", "num_workers", "worker_age", "timeout", "proc_name", "address", "master_name", "reexec_pid")
+SERVER = (
+    "pid",
+    "num_workers",
+    "worker_age",
+    "timeout",
+    "proc_name",
+    "address",
+    "master_name",
+    "master_pid",
+    "reexec_pid",
+)
 WORKER = ("age", "pid", "ppid", "nr", "alive", "booted", "aborted", "timeout", "max_requests", "reloader")
 REQUEST = ("method", "path", "uri", "query", "fragment", "version", "headers", "scheme", "trailers")
 RESPONSE = (
@@ -136,6 +148,10 @@ def on_reload(server):
 
 def on_exit(server):
     note("on_exit", server=server_facts(server))
+
+
+def pre_exec(server):
+    note("pre_exec", server=server_facts(server))
 
 
 def nworkers_changed(server, new_value, old_value):
