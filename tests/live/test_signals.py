@@ -156,11 +156,16 @@ def test_a_worker_that_boots_is_harmed_as_little(make_server):
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT], ids=lambda each: each.name[3:])
 def test_a_stop_does_not_wait_for_an_import(make_server, signum):
-    server = make_server(booting=BOOTING).start("booting:app", "-w", "2", wait="importing")
+    hooks = "def worker_int(worker): print('worker_int')\ndef worker_exit(server, worker): print('worker_exit')\n"
+    server = make_server(booting=BOOTING)
+    server.write("gunicorn.conf.py", hooks)
+    server.start("booting:app", "-w", "2", wait="importing")
     begun = time.monotonic()
     assert server.stop(signum) == 0
     assert time.monotonic() - begun < 1.9  # less than anybody is waited for
     assert server.count(r"Worker exiting \(pid: \d+\)") == 1
+    assert server.count("^worker_int$") == (signum is not signal.SIGTERM)
+    assert server.count("^worker_exit$") == 1
     assert trouble(server) == 0
 
 

@@ -58,7 +58,7 @@ def watch(worker: Heeding, *, by_python: bool = False) -> None:
 
 
 @contextmanager
-def leaving_at_once() -> Iterator[None]:
+def leaving_at_once(worker: Heeding) -> Iterator[None]:
     """While the application is imported, which may take minutes or hang: there is nothing to finish yet.
 
     A module that catches everything goes on with its import; then the order is in the pipe as ever.
@@ -69,6 +69,8 @@ def leaving_at_once() -> Iterator[None]:
         note = before[signal.Signals(signum)]
         if callable(note):
             note(signum, frame)
+        if signum != signal.SIGTERM:
+            worker.handle_quit(signum, frame)
         raise Quit
 
     for signum in LEAVE:

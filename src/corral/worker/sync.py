@@ -44,7 +44,7 @@ class SyncWorker(Worker):
 
     def load_wsgi(self) -> None:
         self.seal = self.place.secure()
-        with leaving_at_once():
+        with leaving_at_once(self):
             super().load_wsgi()
         if interface_of(self.wsgi) == "asgi":
             from corral.worker.aio import become_async  # lazily: asyncio, 3 MiB, for those who have such an application
