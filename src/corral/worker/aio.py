@@ -27,7 +27,7 @@ from corral.worker.leaving import draining
 from corral.worker.lifespan import Lifespan
 from corral.worker.orders import watch
 from corral.worker.origins import origin, trust_of
-from corral.worker.serving import BUSY_SINCE, SERVER, Hooked, Serving
+from corral.worker.serving import BUSY_SINCE, Hooked, Serving, server_name
 from corral.worker.sync import SyncWorker
 
 Task = asyncio.Task[None]
@@ -51,7 +51,7 @@ class AsyncServing(Serving):
         super().__init__(worker)
         self.reactor.close()
         self.reactor = GuestReactor()
-        self.heads = AsgiHeads(SERVER)
+        self.heads = AsgiHeads(server_name())
         self.streaming = True
         self.grace = self.config.asgi_disconnect_grace_period
         self.mount = Mount(trust_of(self.config))

@@ -3,6 +3,7 @@
 How requests meet the application is the loop's affair (worker.sync), what happens to the process is its worker's.
 """
 
+import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -38,6 +39,13 @@ def http_date(epoch: float) -> str:
     return f"{WEEKDAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year} {hour:02}:{minute:02}:{second:02} GMT"
 
 
+def server_name() -> str:
+    """What the header Server says. Configuration files hide it: gunicorn.SERVER = "..."."""
+    gunicorn = sys.modules.get("gunicorn")
+    given: str | None = vars(gunicorn).get("SERVER") if gunicorn is not None else None
+    return SERVER if given is None or given == "gunicorn" else given
+
+
 class Serving:
     """A connection's Service. `worker` is whom hooks and logs know."""
 
@@ -56,7 +64,7 @@ class Serving:
         self.app: App
         self.reactor = Reactor()
         self.wakeup = Wakeup()
-        self.heads = Heads(SERVER)
+        self.heads = Heads(server_name())
         self.limits = Limits(
             config.limit_request_line, config.limit_request_fields, config.limit_request_field_size,
             config.limit_request_body,

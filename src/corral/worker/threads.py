@@ -18,7 +18,7 @@ from corral.net.connection import Connection
 from corral.net.handoff import Taker
 from corral.net.reactor import NEVER, READ, SECOND
 from corral.worker.leaving import drain
-from corral.worker.serving import SERVER, Hooked, Serving
+from corral.worker.serving import Hooked, Serving, server_name
 from corral.worker.watch import Watch
 
 SLOW: Final = SECOND // 2000  # a moving average of calls above this: the next one is likely to be slow as well
@@ -142,7 +142,7 @@ class Lane(Serving):
         self.__dict__.update(crew.serving.__dict__)  # what all have in common
         self.crew = crew
         self.number = number
-        self.heads = Heads(SERVER)
+        self.heads = Heads(server_name())
         self.next_date = 0
         self.begin_at = self.place.row.begin_at(number)
         self.connections = self.requests = self.errors = self.bytes_out = self.given = self.taken = 0
