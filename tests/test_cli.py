@@ -54,7 +54,7 @@ def test_help(capsys, flag):
 
 @pytest.mark.parametrize("argv", [["config"], ["--print-config"]], ids=["the command", "gunicorn's flag"])
 def test_config_prints_each_setting_and_its_source(capsys, directory, argv):
-    (directory / "gunicorn.conf.py").write_text("timeout = 5\nthreads = 4\n")
+    (directory / "gunicorn.conf.py").write_text("timeout = 5\nhttp_parser = 'fast'\n")
     assert main([*argv, "-w", "3", "-m", "022", "any:app"]) == 0
     out, err = capsys.readouterr()
     lines = dict(line.split(" = ", 1) for line in out.splitlines())
@@ -64,7 +64,7 @@ def test_config_prints_each_setting_and_its_source(capsys, directory, argv):
     assert found["timeout"] == "5.0  # gunicorn.conf.py"
     assert found["umask"] == "0o22  # command line"
     assert found["backlog"] == "2048  # default"
-    assert err.startswith("corral: warning: gunicorn.conf.py: threads has no effect: threads come in a later version; ")
+    assert err.startswith("corral: warning: gunicorn.conf.py: http_parser has no effect: there is one parser, ")
     assert err.endswith("until then a worker has one\n")
 
 

@@ -127,7 +127,6 @@ class Server:
         """The order of gunicorn's start, as far as anybody can see it."""
         config = self.config
         self.surroundings.enter(config)
-        os.umask(config.umask)
         if config.daemon and self.upgrade.predecessor is None:
             self.daemon = process.daemonize()
             self.master.pid = os.getpid()
@@ -143,7 +142,7 @@ class Server:
         if config.pidfile:
             pidfile = self.pidfile = Pidfile(config.pidfile + self.suffix)
             pidfile.create()
-            cleanup.callback(pidfile.remove)
+        cleanup.callback(self.remove_pidfile)
         self.insist("on_starting")
         cleanup.callback(self.stop_listening)
         first.listeners = self.listen(config, log)
@@ -190,6 +189,25 @@ class Server:
                 self.pidfile.rename(self.pidfile.path.removesuffix(".2"))
             except OSError as error:
                 self.log.error("pidfile %r: can't rename it: %s", self.pidfile.path, error.strerror)
+
+    def rename(self, config: Config) -> None:
+        """The names that a reload may give: in process titles, and the pid file."""
+        process.set_title(f"corral: master [{config.proc_name}{self.suffix}]")
+        before, pidfile = self.pidfile, Pidfile(config.pidfile + self.suffix) if config.pidfile else None
+        if (before and before.path) == (pidfile and pidfile.path):
+            return
+        try:
+            if pidfile is not None:
+                pidfile.create()
+        except ConfigError as error:
+            self.log.error("%s; the pid file stays where it is", error)
+            return
+        self.remove_pidfile()
+        self.pidfile = pidfile
+
+    def remove_pidfile(self) -> None:
+        if self.pidfile is not None:
+            self.pidfile.remove()
 
     def insist(self, name: str) -> None:
         """A hook without which there is no server: users check there that everything is as it must be."""
@@ -344,7 +362,7 @@ class Server:
         choice.reinstate(latest.log)
 
     def keep_only(self, number: int) -> None:
-        process.set_title(f"corral: master [{self.generations[number].config.proc_name}{self.suffix}]")
+        self.rename(self.generations[number].config)
         for other in [other for other in self.generations if other != number]:
             self.forget(other)
 

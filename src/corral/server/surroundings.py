@@ -1,4 +1,4 @@
-"""What user code finds around it: the environment, the directory and the path that a configuration asks for."""
+"""What user code finds around it: environment, umask, directory and path, as a configuration asks for them."""
 
 import os
 from collections.abc import Iterable
@@ -22,6 +22,7 @@ class Surroundings:
     def enter(self, config: Config) -> None:
         """Raises ConfigError."""
         self.environ.apply(config.raw_env)
+        os.umask(config.umask)
         if config.chdir:
             try:
                 os.chdir(os.path.join(self.directory, config.chdir))

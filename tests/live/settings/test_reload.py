@@ -64,6 +64,17 @@ def test_the_directory_and_the_path_are_those_of_the_new_file(server):
     assert facts(server)["directory"] == "two"
 
 
+def test_the_mask_and_the_pid_file_are_those_of_the_new_file(server):
+    start(server, "pidfile = 'one'\n")
+    reload(server, "pidfile = 'two'\numask = 0o27\n")
+    assert facts(server)["umask"] == 0o27
+    wait_until(lambda: not (server.directory / "one").exists(), "the end of the old pid file")
+    assert (server.directory / "two").read_text() == f"{server.pid}\n"
+    reload(server, "pidfile = '/nowhere/pid'\n", "can't write it: .*; the pid file stays where it is")
+    assert server.stop() == 0
+    assert not (server.directory / "two").exists()
+
+
 def test_a_changed_port_is_opened_and_the_one_of_before_closed(server):
     start(server, "bind = '127.0.0.1:0'\n", bind=False)
     before = server.port
