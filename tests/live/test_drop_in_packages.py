@@ -291,6 +291,27 @@ def test_prometheus_forgets_the_gauges_of_dead_workers_and_keeps_their_counters(
     assert server.stop() == 0
 
 
+HALTING = """
+    import gunicorn
+    from gunicorn.errors import HaltServer
+
+    gunicorn.SERVER = "undisclosed"
+
+    def child_exit(server, worker):
+        raise HaltServer("a worker has died", 7)
+"""
+
+
+def test_what_configuration_files_do_with_gunicorns_names(drop_in):
+    """They hide what the server is, and end it when a worker dies."""
+    server = drop_in(settings=HALTING).start("-c", "settings.py", "hello:app")
+    with server.connect() as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+        assert b"\r\nServer: undisclosed\r\n" in connection.recv(65536)
+    os.kill(pid_of(server), signal.SIGKILL)
+    assert server.wait() == 7
+
+
 TRACING = """
     from opentelemetry import trace
     from opentelemetry.sdk.resources import Resource
