@@ -19,8 +19,8 @@ WORKERS = {
 SHORT = {spelling: short for short, path in WORKERS.items() for spelling in (
     f"gunicorn.workers.{path}", f"egg:gunicorn#{short}", short,
 )}  # fmt: skip
-THREADED = frozenset(("gthread",))
-NOT_YET = frozenset(WORKERS) - {"sync"} - THREADED
+SHORT["threads"] = "gthread"
+NOT_YET = frozenset(WORKERS) - {"sync", "gthread"}
 
 
 def worker_class(value: object) -> str | type[Any]:
