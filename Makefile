@@ -26,4 +26,4 @@ bench: $(VENV)/.ready  ## compare with the peers (ARGS="--rounds 3 --only bare,b
 	$(BIN)/python bench/run.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) .bench .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) .bench .peers .mypy_cache .ruff_cache .pytest_cache
