@@ -165,7 +165,8 @@ class Serving:
         """The application raised."""
         self.errors += 1
         if self.worker.aborted and self.cells[Cell.EXPLAINED]:
-            return  # the arbiter has logged all that there is to say
+            self.leave()  # the arbiter has logged all that there is to say
+            return
         self.log.error("Error handling request %s", describe(environ), exc_info=error)
         if not isinstance(error, Exception):
             self.log.error("%s in the application: this worker leaves", type(error).__name__)

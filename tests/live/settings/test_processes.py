@@ -49,8 +49,13 @@ def who_answers(stage):
 
 
 def replaced(stage):
-    """Whether twenty requests are answered by more than one worker."""
-    return len({stage.facts["pid"] for _ in range(20)}) > 1
+    """Whether after twenty requests another worker answers; the one goes on until the other is ready."""
+    first = stage.facts["pid"]
+    for _ in range(20):
+        assert stage.facts
+    if not stage.server.count("Autorestarting worker"):
+        return False
+    return bool(wait_until(lambda: stage.facts["pid"] != first, "another worker"))
 
 
 OWNER = {"user": USER.pw_name, "group": GROUP}
