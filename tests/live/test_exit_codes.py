@@ -126,8 +126,10 @@ APPLICATION = [
         errors=3,
         tracebacks=1,
     ),
-    case("a module that raises, preloaded", 3, r"^RuntimeError: on purpose$", "--preload", "broken:app", tracebacks=1),
-    case("no such name, preloaded", 4, "module 'farm' has no 'nope'", "--preload", "farm:nope"),
+    case(
+        "one that raises, preloaded", 3, "^RuntimeError: on purpose$", "--preload", "broken:app", errors=2, tracebacks=1
+    ),
+    case("no such name, preloaded", 4, "module 'farm' has no 'nope'", "--preload", "farm:nope", errors=2),
 ]
 
 
@@ -199,7 +201,9 @@ def test_a_daemon_tells_the_terminal(server, args, conf, code, line, tracebacks,
     [
         pytest.param(("-b", "192.0.2.1:80", "farm:app"), 1, "this machine has no address", id="bind"),
         pytest.param(("-k", "farm.Nope", "farm:app"), 1, "module 'farm' has no 'Nope'", id="worker_class"),
-        pytest.param(("--preload", "broken:app"), 3, "the application can't be loaded, see the log", id="preload"),
+        pytest.param(
+            ("--preload", "broken:app"), 3, r"the application can't be loaded, see .*error\.log", id="preload"
+        ),
     ],
 )
 @pytest.mark.parametrize("daemon", [(), ("-D",)], ids=["in the foreground", "as a daemon"])
@@ -207,7 +211,7 @@ def test_with_a_log_elsewhere_the_terminal_gets_its_line_too(server, tmp_path, a
     log = tmp_path / "error.log"
     assert fail(server, args, "", "--error-logfile", str(log), *daemon) == code
     assert server.count(f"^corral: error: .*{line}") == 1
-    assert log.read_text().count("[ERROR]") == 1
+    assert "[ERROR]" in log.read_text()
     nothing_is_left(server)
 
 

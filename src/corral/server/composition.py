@@ -18,7 +18,7 @@ from corral.arbiter.commands import WATCHED
 from corral.config.load import Loaded
 from corral.config.named import load_class
 from corral.config.settings import Config
-from corral.errors import EXIT_CONFIG, EXIT_CRASH, ConfigError
+from corral.errors import EXIT_APP, EXIT_BOOT, EXIT_CONFIG, EXIT_CRASH, ConfigError
 from corral.net.handoff import Channel
 from corral.net.listener import AddressInUse, Listener, open_all, open_listeners, parse_address
 from corral.report import choice
@@ -46,7 +46,6 @@ class Preload(Exception):
     """The application could not be loaded in the arbiter; it has been logged."""
 
     def __init__(self, exit_code: int) -> None:
-        super().__init__("the application can't be loaded, see the log")
         self.exit_code = exit_code
 
 
@@ -59,6 +58,8 @@ def serve(site: Site, loaded: Loaded, *, master: Master | None = None) -> int:
     server = Server(site, loaded, master or Master(site))
     with ExitStack() as cleanup:
         code = attempt(server, cleanup)
+    if code in (EXIT_BOOT, EXIT_APP) and server.config.errorlog != "-":
+        print(f"corral: error: the application can't be loaded, see {server.config.errorlog}", file=sys.stderr)
     if server.daemon is not None:
         server.daemon.report(code)  # to the terminal, once nothing is left behind
     return code
@@ -71,8 +72,6 @@ def attempt(server: "Server", cleanup: ExitStack) -> int:
         server.fail(error)
         return EXIT_CONFIG
     except Preload as failure:
-        if server.config.errorlog != "-":
-            print(f"corral: error: {failure}", file=sys.stderr)
         return failure.exit_code
     except EarlyStop:
         return 0
