@@ -171,7 +171,8 @@ class Mold:
             log.info("The next worker of generation %d begins with a new mold", self.number)
         else:
             arbiter.note_failed_boot(edition, time.monotonic_ns(), death.code)
-            self.server.let_go()
+            if arbiter.stop is None:
+                self.server.let_go()
 
     def explain(self, death: process.Death) -> None:
         log = self.server.log
