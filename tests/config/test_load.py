@@ -171,9 +171,9 @@ errorlog = None
             id="a misspelt hook",
         ),
         pytest.param(
-            "threads = 4", {},
-            "corral.conf.py: threads has no effect: threads come in a later version; "
-            "until then a worker has one", id="a setting without effect",
+            "http_parser = 'fast'", {},
+            "corral.conf.py: http_parser has no effect: there is one parser, Corral's own",
+            id="a setting without effect",
         ),
         pytest.param(
             "", {"GUNICORN_CMD_ARGS": "--worker-tmp-dir /dev/shm"},
@@ -181,9 +181,9 @@ errorlog = None
             id="an option without effect",
         ),
         pytest.param(
-            "", {"CORRAL_WORKER_CLASS": "gthread"},
-            "CORRAL_WORKER_CLASS: worker_class has no effect: gthread's threads come in a later version; "
-            "it serves as sync does", id="a variable without effect",
+            "", {"CORRAL_HTTP_PARSER": "fast"},
+            "CORRAL_HTTP_PARSER: http_parser has no effect: there is one parser, Corral's own",
+            id="a variable without effect",
         ),
         pytest.param(
             "", {"CORRAL_WROKERS": "2"}, "CORRAL_WROKERS is no setting; did you mean CORRAL_WORKERS?",

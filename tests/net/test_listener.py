@@ -82,6 +82,18 @@ def test_a_tcp_listener_accepts_and_says_where(opened: Opener) -> None:
             assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
+def test_those_who_wait_to_be_accepted_are_counted(opened: Opener, tmp_path: Path) -> None:
+    tcp, unix = opened("127.0.0.1:0", f"unix:{tmp_path}/s")
+    host, port = tcp.name
+    assert (tcp.waiting, unix.waiting) == (0, 0)
+    with socket.create_connection((host, int(port))), socket.create_connection((host, int(port))):
+        assert tcp.waiting == 2
+        tcp.socket.accept()[0].close()
+        assert tcp.waiting == 1
+    with connect(tmp_path / "s"):
+        assert unix.waiting == 0  # the system doesn't tell
+
+
 def test_a_name_is_bound_on_ipv4(opened: Opener) -> None:
     [listener] = opened("localhost:0")
     assert listener.family == socket.AF_INET
