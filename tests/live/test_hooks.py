@@ -8,7 +8,7 @@ import os
 import signal
 
 import pytest
-from live.server import alive, wait_until
+from live.server import alive, read_response, wait_until
 from live.wire import APPS
 
 FARM = """
@@ -19,6 +19,8 @@ def app(environ, start_response):
     if environ["PATH_INFO"] == "/hang":
         while True:
             time.sleep(0.01)
+    if environ["PATH_INFO"].startswith("/slow"):
+        time.sleep(0.05)
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 """
@@ -235,6 +237,26 @@ def test_int_to_a_worker_is_its_end_and_not_the_server_s(server):
     wait_until(lambda: not alive(pid), "its end")
     wait_until(lambda: server.workers, "another worker")
     ask(server)
+
+
+def test_with_threads_each_request_has_its_own_pair(server):
+    text = (
+        "import threading\n"
+        "def pre_request(worker, req): req.me = threading.get_ident()\n"
+        "def post_request(worker, req, environ, resp):\n"
+        "    same = req.me == threading.get_ident() and req.path == environ['PATH_INFO']\n"
+        "    print('pair', req.path, same, resp.status, flush=True)\n"
+    )
+    configured(server, text, "--threads", "4")
+    paths = [f"/slow/{number}" for number in range(8)]
+    connections = [server.connect() for _ in paths]
+    for connection, path in zip(connections, paths, strict=True):
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n".encode())
+    for connection in connections:
+        with connection:
+            assert read_response(connection) == (200, b"ok")
+    for path in paths:
+        wait_until(lambda path=path: server.count(f"^pair {path} True 200 OK$") == 1, path, process=server.process)
 
 
 def test_a_hook_may_ask_for_more_workers(server):
