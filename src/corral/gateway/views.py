@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Headers = Iterable[tuple[str, str]]
+VIEW = "corral.request"  # a key of environ, while there are hooks
 
 
 class Request:
@@ -47,6 +48,12 @@ class Request:
     def should_close(self) -> bool:
         options = [option.strip() for option in str(self.environ.get("HTTP_CONNECTION", "")).lower().split(",")]
         return "close" in options or (self.version <= (1, 0) and "keep-alive" not in options)
+
+
+def request_of(environ: Mapping[str, Any]) -> Request:
+    """The view that pre_request had, if there was one: packages write on it what they want to know at the end."""
+    found: Request = environ.get(VIEW) or Request(environ)
+    return found
 
 
 def header_names(environ: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

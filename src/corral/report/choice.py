@@ -99,10 +99,10 @@ class LoggedAccess:
         # Lazily: with the short way nobody needs them.
         from datetime import timedelta
 
-        from corral.gateway.views import Request, Response
+        from corral.gateway.views import Response, request_of
 
         self.log = log
-        self.request_view = Request
+        self.request_view = request_of
         self.response_view = Response
         self.timedelta = timedelta
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
-from corral.gateway.views import Request, Response
+from corral.gateway.views import VIEW, Request, Response, request_of
 from corral.gateway.wsgi import App, Environ
 from corral.http.head import Limits
 from corral.http.response import Heads
@@ -224,19 +224,15 @@ class Serving:
 class Hooked(Serving):
     """With pre_request or post_request: both are called here, so that a server without them doesn't ask for them."""
 
-    def __init__(self, worker: Worker) -> None:
-        super().__init__(worker)
-        self.request: Request | None = None
-
     def serve_app(self, app: App) -> None:
         """If pre_request raises, the request fails, as with gunicorn: it is a way to refuse one."""
         worker, hook = self.worker, self.config.pre_request
 
         def hooked(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
             worker.nr = self.settled + self.requests
-            self.request = Request(environ)
+            view = environ[VIEW] = Request(environ)
             try:
-                hook(worker, self.request)
+                hook(worker, view)
             except Exception as error:
                 error.add_note("The hook pre_request failed")
                 raise
@@ -250,8 +246,8 @@ class Hooked(Serving):
         response = Response(
             exchange.status, exchange.headers, exchange.sent, chunked=exchange.chunked, keep_alive=exchange.keep_alive
         )
-        self.worker.call("post_request", self.request or Request(environ), environ, response)
-        self.request = None
+        self.worker.call("post_request", request_of(environ), environ, response)
+        environ.pop(VIEW, None)  # it refers to environ, which only a collection would free then
         self.reactor.now = now = monotonic()
         return now
 

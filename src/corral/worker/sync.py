@@ -4,9 +4,11 @@ It knows how listeners, connections and the worker meet; it must not know HTTP.
 """
 
 from types import FrameType
+from typing import Any
 
 from corral.app import check_served, interface_of
 from corral.config.hooks import NO_HOOK
+from corral.config.settings import Config
 from corral.net.acceptor import Acceptor
 from corral.net.handoff import Taker
 from corral.net.service import Seal
@@ -19,6 +21,7 @@ from corral.worker.origins import origin
 from corral.worker.serving import BUSY_SINCE, Hooked, Serving
 from corral.worker.watch import Watch
 
+OF_GUNICORNS = ("accept", "handle", "handle_request", "run_for_one", "run_for_multiple", "enqueue_req")
 BURST = 8  # connections accepted a wake-up, where no sibling could take them
 
 
@@ -27,6 +30,13 @@ class SyncWorker(Worker):
 
     serving: Serving
     seal: Seal | None
+
+    @classmethod
+    def check_config(cls, cfg: Config, log: Any) -> None:
+        """Tell those who override gunicorn's way through a request that there is another one here."""
+        for name in OF_GUNICORNS:
+            if hasattr(cls, name):
+                log.warning("%s.%s() is never called: use pre_request and post_request", cls.__name__, name)
 
     def init_process(self) -> None:
         hooked = self.cfg.pre_request is not NO_HOOK or self.cfg.post_request is not NO_HOOK
