@@ -137,6 +137,20 @@ def test_all_threads_are_shown_at_the_time_out_and_one_before(server):
         server.wait_for("in spin_a_little$")
 
 
+def test_each_thread_s_request_is_seen_with_its_own_stack(server):
+    server.start("stuck:app", "--timeout", "1", "--threads", "3")
+    [pid] = server.workers
+    with ask(server, "/lock-twice"):
+        server.wait_for(rf"Slow request for 0\.\d s \(pid:{pid}\): GET /lock-twice HTTP/1\.1, at .* in lock_twice$")
+        with ask(server, "/nap?2"):
+            server.wait_for("^napping$")
+            assert server.get() == (200, b"ok")
+            server.wait_for("Request in flight for 1.* GET /lock-twice HTTP/1.1, at .* in lock_twice, waiting")
+            server.wait_for(r"Request in flight for \d\.\d s .*: GET /nap\?2 HTTP/1\.1$")
+            server.wait_for("it was on one request for longer than timeout")
+    assert server.get() == (200, b"ok")
+
+
 def test_a_request_that_is_slow_and_finishes_is_said_once_and_harms_nobody(make_server):
     server = make_server(patient="import time\nfrom hello import app as inner\n\n\ndef app(*request):\n"
                          "    time.sleep(0.8)\n    return inner(*request)\n")  # fmt: skip

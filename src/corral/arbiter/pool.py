@@ -36,7 +36,7 @@ class Handle:
     begun: tuple[int, ...] = ()  # since when its requests are in flight, the oldest first; or it last gave a sign
     silent: bool = False  # it gives signs of life, and doesn't say what it serves
     drain_since: int = 0
-    wish: Wish = Wish.NONE
+    wish: int = Wish.NONE
 
     # what was noticed and done
     ready_at: int = 0
@@ -64,7 +64,7 @@ class Handle:
         self.begun = self.row.begun()
         self.silent = not cells[Cell.REQUEST_LENGTH]
         self.drain_since = cells[Cell.DRAIN_SINCE]
-        self.wish = Wish(cells[Cell.WISH])
+        self.wish = cells[Cell.WISH]
 
     @property
     def busy_since(self) -> int:

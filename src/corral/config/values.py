@@ -3,6 +3,7 @@
 It knows what a number of seconds, an octal mask or a network looks like, and not which setting takes it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -58,24 +59,21 @@ def at_least(least: int) -> Callable[[object], int]:
     return accept
 
 
-UNITS = {"k": 10, "m": 20, "g": 30}
+UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+SIZE = re.compile(r"(?P<number>[\d.]+) ?(?P<unit>[kmg])i?b?", re.ASCII)
 
 
 def size(value: object) -> int:
     """Bytes, or text such as "512M", "1.5 GiB"."""
     if not isinstance(value, str):
         return count(value)
-    body = value.strip().lower().removesuffix("b").removesuffix("i")
-    shift = UNITS.get(body[-1:], 0)
-    if not shift:
-        return count(body)
+    found = SIZE.fullmatch(value.strip().lower())
+    if found is None:
+        return count(value)
     try:
-        number = float(body[:-1])
+        return int(float(found["number"]) * UNITS[found["unit"]])
     except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise BadValue("must be a number of bytes, such as 512M")
-    return int(number * (1 << shift))
+        raise BadValue("must be a number of bytes, such as 512M") from None
 
 
 def seconds(value: object) -> float:
