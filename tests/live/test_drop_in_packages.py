@@ -240,6 +240,49 @@ def test_a_logger_class_leaves_out_health_checks(drop_in, packages):
 # Hooks
 
 
+TIMING = """
+    from gunicorn import glogging
+
+    class Timed(glogging.Logger):
+        def access(self, resp, req, environ, request_time):
+            self.access_log.info("%s began as request %s", req.path, req.number)
+
+    logger_class = Timed
+    accesslog = "-"
+
+    def pre_request(worker, req):
+        req.number = worker.nr
+
+    def post_request(worker, req, environ, resp):
+        worker.log.info("Request %s ended", req.number)
+"""
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_request_is_one_object_for_hooks_and_logger(drop_in, threads):
+    server = drop_in(settings=TIMING).start("-c", "settings.py", "--threads", threads, "hello:app")
+    pid_of(server)
+    server.wait_for("/ began as request 0")
+    server.wait_for("Request 0 ended")
+    assert server.stop() == 0
+
+
+INNER = """
+    from gunicorn.workers.sync import SyncWorker
+
+    class Counting(SyncWorker):
+        def handle_request(self, listener, req, client, addr):
+            self.counted += 1
+            return super().handle_request(listener, req, client, addr)
+"""
+
+
+def test_a_class_that_overrides_what_is_never_called_is_told(drop_in):
+    server = drop_in(inner=INNER).start("-k", "inner.Counting", "hello:app")
+    assert server.count(r"WARNING\] Counting.handle_request\(\) is never called: use pre_request and post_request") == 1
+    assert server.stop() == 0
+
+
 PROMETHEUS = """
     from prometheus_client import multiprocess
 
