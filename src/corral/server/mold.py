@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from corral.app import interface_of
 from corral.arbiter.arbiter import Arbiter
 from corral.arbiter.plan import SECOND
 from corral.arbiter.recorder import say
@@ -35,6 +36,8 @@ LONGEST = 1 << 17
 # A fork takes milliseconds, even of a gigabyte; a mold that doesn't get to it is held up by the application's threads.
 FORK_PATIENCE = 5.0
 ABORT_GRACE = SECOND
+# The interpreter rewrites code that it has run some times, so that its page is no longer shared; better before the fork.
+ROUNDS = 16
 
 
 class Mold:
@@ -209,6 +212,7 @@ def be_mold(server: "Server", generation: "Generation", channel: socket.socket, 
         return code
     if server.daemon is not None:
         process.leave_terminal(keep_output=config.enable_stdio_inheritance)
+    process.freeze()
     channel.send(LOADED)
     while order := channel.recv(LONGEST):
         obey(channel, lambda order=order: generation.cast(shared, order))  # type: ignore[misc]
@@ -246,9 +250,11 @@ def load_site(generation: "Generation") -> int:
     log = generation.log
     try:
         with Loading(log):
-            generation.site.wsgi()
+            application = generation.site.wsgi()
+            if generation.config.warmup and interface_of(application) == "wsgi":
+                warm(application, generation.config)
     except AppLoadError as error:
-        log.error("%s", error)
+        log.error("%s", error, exc_info=error.__cause__)
         return error.exit_code
     except (Exception, SystemExit):
         log.exception("Exception while loading the application %s", generation.config.proc_name)
@@ -256,10 +262,18 @@ def load_site(generation: "Generation") -> int:
     return 0
 
 
+def warm(application: Any, config: Any) -> None:
+    """So that modules that are imported late, templates and caches are shared as well. Raises AppLoadError."""
+    from corral.worker.warmup import warm_up  # lazily: few servers have it
+
+    for _ in range(ROUNDS):
+        warm_up(application, config)
+
+
 def obey(channel: socket.socket, worker: Callable[[], int]) -> None:
     """Fork a process that forks a worker and ends: so the worker is an orphan, and the arbiter adopts it."""
     try:
-        between = process.fork(lambda: fork_worker(channel, worker))
+        between = process.fork(lambda: fork_worker(channel, worker), frozen=True)
     except OSError as error:
         channel.send(b"%b %d" % (REFUSED, error.errno or errno.EAGAIN))
         return
@@ -276,7 +290,7 @@ def fork_worker(channel: socket.socket, worker: Callable[[], int]) -> int:
         return worker()
 
     try:
-        pid = process.fork(adopted)
+        pid = process.fork(adopted, frozen=True)
     except OSError as error:
         channel.send(b"%b %d" % (REFUSED, error.errno or errno.EAGAIN))
     else:

@@ -27,16 +27,14 @@ WORKER_DEFAULTS = (signal.SIGABRT, signal.SIGCHLD)
 # fork, reap, kill
 
 
-def fork(child: Callable[[], int]) -> int:
+def fork(child: Callable[[], int], *, frozen: bool = False) -> int:
     """Fork a child that runs `child` and exits with what it returns; the parent gets its pid.
 
     Signals are blocked around the fork. The child is born with the parent's handlers and wake-up pipe, so a signal
     meant for the child would reach the parent as if it were its own; it waits until the child has reset them.
     """
-    # A collector writes to every object it visits, and so unshares its page. What is frozen it never visits again, here
-    # nor in the child, so the parent stays frozen; what became garbage since the last fork is freed before.
-    gc.collect()
-    gc.freeze()
+    if not frozen:
+        freeze()
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()
@@ -45,6 +43,13 @@ def fork(child: Callable[[], int]) -> int:
         return pid
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def freeze() -> None:
+    """A collector writes to every object it visits, and so unshares its page. What is frozen it never visits again, here
+    nor in a child, so a parent stays frozen; what became garbage since the last fork is freed before."""
+    gc.collect()
+    gc.freeze()
 
 
 def run_child(child: Callable[[], int]) -> NoReturn:

@@ -14,7 +14,7 @@ from corral.gateway.wsgi import App, Environ, Errors, base_environ
 from corral.shared.scoreboard import REQUEST_SIZE, Cell, Row
 
 
-def warm_up(app: App, config: Config, row: Row) -> None:
+def warm_up(app: App, config: Config, row: Row | None = None) -> None:
     """Raises AppLoadError at the first path that isn't answered below 500."""
     for path in config.warmup:
         name(row, f"warmup GET {path}")
@@ -27,8 +27,10 @@ def warm_up(app: App, config: Config, row: Row) -> None:
     name(row, "")
 
 
-def name(row: Row, text: str) -> None:
+def name(row: Row | None, text: str) -> None:
     """For the arbiter, which says it if boot_timeout passes: it isn't a request, so there is no instant with it."""
+    if row is None:
+        return
     line = text.encode("utf-8", "replace")[:REQUEST_SIZE]
     row.request[: len(line)] = line
     row.cells[Cell.REQUEST_LENGTH] = len(line)
