@@ -10,7 +10,7 @@ from corral.config.hooks import NO_HOOK, Dotted, readable
 from corral.config.load import Mistakes, command_of, gather, load_config, make_parser
 from corral.config.settings import Config, rows
 from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
-from corral.names import provide
+from corral.names import announce, provide
 
 EPILOG = """
 commands:
@@ -75,6 +75,7 @@ def serve(arguments: list[str]) -> int:
     from corral.application import CommandApplication  # lazily: the other commands need none of it
     from corral.server.composition import serve as run_server
 
+    announce()
     site = CommandApplication(arguments, environ, cwd)
     loaded = site.read()
     if loaded.config.check_config or loaded.config.print_config:  # by another source than a flag

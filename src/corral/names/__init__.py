@@ -6,7 +6,7 @@ Nothing of it is loaded before somebody imports `gunicorn`, and no object before
 
 import sys
 from collections.abc import Callable, Sequence
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
@@ -16,8 +16,19 @@ ROOT = "gunicorn"
 def provide() -> None:
     """Make the paths importable, unless the real gunicorn is installed: classes derived from it run here as well."""
     if not any(isinstance(finder, Finder) for finder in sys.meta_path):
-        # First: a project's directory gunicorn/, with its configuration, passes for a package of that name.
-        sys.meta_path.insert(0, Finder())
+        # Before the path, on which a project's directory gunicorn/ passes for a package of that name; but behind the
+        # finders of agents, which wait for modules in order to wrap what is in them.
+        behind = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0
+        sys.meta_path.insert(behind, Finder())
+
+
+def announce() -> None:
+    """Import what agents wait for: New Relic wraps gunicorn.app.base.Application.wsgi as soon as there is such a module.
+
+    The real one is left alone: it costs megabytes, and its Application isn't what is served.
+    """
+    if not is_elsewhere() or is_ours(sys.modules.get(ROOT)):
+        load(f"{ROOT}.app.base").Application  # noqa: B018
 
 
 def furnish(module: ModuleType) -> None:
