@@ -57,7 +57,7 @@ class Recorder:
         handle.stacks = ""
         stacks = self.listen(handle)
         handle.awaited = False
-        return stacks if FATAL in handle.stacks else []
+        return sorted(stacks, key=lambda stack: not stack.current) if FATAL in handle.stacks else []
 
     # what takes long
 
@@ -80,7 +80,7 @@ class Recorder:
         if handle.awaited and now < handle.asked_at + LAST_ANSWER:
             handle.report_at = now + ANSWER
             return
-        own = [stack for stack in stacks if stack.thread == flight.thread] or stacks[-1:]
+        own = foremost(stacks, flight.thread)[:1]
         values = ((now - flight.since) / SECOND, handle.pid, flight.line, where(own, app))
         say(self.log.warning, (SLOW if flight.line else SILENT) + "%s", values, own)
 
@@ -96,7 +96,7 @@ class Recorder:
     # what takes too long
 
     def boot_failed(self, handle: Handle, app: str) -> None:
-        stacks, now = self.listen(handle), time.monotonic_ns()
+        stacks, now = foremost(self.listen(handle), handle.row.flight(0).thread), time.monotonic_ns()
         age, cpu = now - handle.born, process.cpu_time(handle.pid)
         line = handle.row.in_flight()
         self.explained(handle, stacks)
@@ -113,10 +113,9 @@ class Recorder:
             return
         first, *others = flights
         busy = pace(process.cpu_time(handle.pid) - handle.looked_cpu, now - handle.looked_at)
-        own = [stack for stack in stacks if stack.thread == first.thread]
-        rest = [stack for stack in stacks if stack not in own]
-        values = ((now - first.since) / SECOND, handle.pid, first.line, where(own or stacks, app), busy)
-        say(self.log.error, (FLYING if first.line else SILENT) + "%s, %s", values, own + rest)
+        stacks = foremost(stacks, first.thread)
+        values = ((now - first.since) / SECOND, handle.pid, first.line, where(stacks, app), busy)
+        say(self.log.error, (FLYING if first.line else SILENT) + "%s, %s", values, stacks)
         self.name(others, handle.pid, now)
 
     def unfinished(self, handle: Handle, app: str) -> None:
@@ -125,8 +124,8 @@ class Recorder:
         flights = handle.row.in_flights()
         self.name(flights, handle.pid, now)
         if flights:
-            own = [stack for stack in stacks if stack.thread == flights[0].thread] or stacks
-            say(self.log.error, "Worker (pid:%d) can't leave%s", (handle.pid, where(own, app)), stacks)
+            stacks = foremost(stacks, flights[0].thread)
+            say(self.log.error, "Worker (pid:%d) can't leave%s", (handle.pid, where(stacks, app)), stacks)
 
     def name(self, flights: list[Flight], pid: int, now: int) -> None:
         for flight in flights:
@@ -138,10 +137,15 @@ class Recorder:
             handle.row.cells[Cell.EXPLAINED] = 1
 
 
+def foremost(stacks: list[Stack], thread: int) -> list[Stack]:
+    """A thread's first, else the one that heard the signal, which is mostly the main thread."""
+    return sorted(stacks, key=lambda stack: (stack.thread != thread, not stack.current))
+
+
 def where(stacks: list[Stack], app: str) -> str:
-    """Which line of the application it is, to be the end of a sentence."""
-    places = [place for stack in stacks if (place := place_of(stack.frames, app))]
-    return f", at {places[0]}" if places else ""
+    """Which line of the application the first of them is at, to be the end of a sentence."""
+    place = place_of(stacks[0].frames, app) if stacks else None
+    return f", at {place}" if place else ""
 
 
 def pace(cpu: int, wall: int) -> str:

@@ -34,6 +34,11 @@ class Stack(NamedTuple):
     lines: list[str]
     frames: list[Frame]
 
+    @property
+    def current(self) -> bool:
+        """Whether it is the thread that was interrupted to write this."""
+        return self.lines[0].startswith("Current")
+
 
 def parse(text: str) -> list[Stack]:
     """The stacks of one or more dumps; of two of one thread the later one."""
