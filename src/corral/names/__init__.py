@@ -4,6 +4,7 @@ It knows how an import comes here and what an absent name is answered; which nam
 Nothing of it is loaded before somebody imports `gunicorn`, and no object before somebody uses it.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
@@ -23,11 +24,13 @@ def provide() -> None:
 
 
 def announce() -> None:
-    """Import what agents wait for: New Relic wraps gunicorn.app.base.Application.wsgi as soon as there is such a module.
+    """Import what agents wait for: New Relic wraps gunicorn.app.base.Application.wsgi as soon as there is that module.
 
     The real one is left alone: it costs megabytes, and its Application isn't what is served.
     """
-    if not is_elsewhere() or is_ours(sys.modules.get(ROOT)):
+    package = elsewhere()
+    places = package.submodule_search_locations or () if package is not None else ()
+    if not any(os.path.isdir(os.path.join(place, "app")) for place in places):
         load(f"{ROOT}.app.base").Application  # noqa: B018
 
 
@@ -42,7 +45,7 @@ class Finder:
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: object = None) -> ModuleSpec | None:
         root, dot, _ = name.partition(".")
-        if root != ROOT or (not is_ours(sys.modules.get(ROOT)) if dot else is_elsewhere()):
+        if root != ROOT or (not is_ours(sys.modules.get(ROOT)) if dot else elsewhere()):
             return None
         from corral.names.table import ABSENT, MODULES
 
@@ -60,14 +63,14 @@ class Finder:
         furnished(module)
 
 
-def is_elsewhere() -> bool:
-    """Whether there is such a package, the real one or that of compat/. A mere directory is none."""
+def elsewhere() -> ModuleSpec | None:
+    """The package of a distribution: the real one, or that of compat/, which has no modules of its own."""
     for finder in sys.meta_path:
         if not isinstance(finder, Finder):
             spec = finder.find_spec(ROOT, None)
-            if spec is not None and spec.origin is not None:
-                return True
-    return False
+            if spec is not None and spec.origin is not None:  # or it is a mere directory
+                return spec
+    return None
 
 
 def is_ours(module: ModuleType | None) -> bool:
