@@ -16,6 +16,7 @@ WANTED = {
     "django-rungunicorn": "django-rungunicorn==0.1.1",
     "django-serve": "django-serve==0.3",
     "gunicorn": "gunicorn>=27,<28",
+    "newrelic": "newrelic>=10",
     "uvicorn-worker": "uvicorn-worker>=0.4",
 }
 

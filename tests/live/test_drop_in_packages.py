@@ -355,6 +355,34 @@ def test_what_configuration_files_do_with_gunicorns_names(drop_in):
     assert server.wait() == 7
 
 
+OBSERVED = """
+    import newrelic.agent
+
+    def app(environ, start_response):
+        body = type(newrelic.agent.current_transaction()).__name__.encode()
+        start_response("200 OK", [("Content-Length", str(len(body)))])
+        return [body]
+"""
+
+AGENT = """\
+[newrelic]
+app_name = test
+developer_mode = true
+license_key = 0000000000000000000000000000000000000000
+"""
+
+
+@pytest.mark.parametrize("packages", [(), ("corral-gunicorn",)], ids=["by the command", "corral-gunicorn"])
+def test_new_relic_wraps_the_application_by_the_name_it_has_in_gunicorn(drop_in, packages):
+    server = drop_in(*packages, "newrelic", served=OBSERVED, env={"NEW_RELIC_CONFIG_FILE": "newrelic.ini"})
+    server.write("newrelic.ini", AGENT)
+    agent = str(installed("newrelic") / "bin" / "newrelic-admin")
+    server.command = [sys.executable, agent, "run-program", sys.executable, "-m", "corral"]
+    server.start("served:app")
+    wait_until(lambda: server.get()[1] == b"WSGIWebTransaction", "the agent to have started", process=server.process)
+    assert server.stop() == 0
+
+
 TRACING = """
     from opentelemetry import trace
     from opentelemetry.sdk.resources import Resource
