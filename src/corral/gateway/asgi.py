@@ -211,7 +211,12 @@ class Conversation(Exchange):
         """Take one message of the application's. Raises AppError for one that can't come now."""
         kind = message["type"]
         if kind == "http.response.body" and self.stage == BODY:
-            self.take_body(message)
+            if self.head_sent or message.get("more_body") or self.trailers is not None:
+                self.take_body(message)
+            else:
+                data = message.get("body", b"")
+                self.send_whole(data if type(data) is bytes else as_bytes(data))
+                self.stage = OVER
         elif kind == "http.response.start" and self.stage == START:
             status = message["status"]
             self.status = STATUSES.get(status) or new_status(status)
@@ -240,12 +245,9 @@ class Conversation(Exchange):
                 self.send(data)
             elif not self.head_sent:
                 self.transmit(self.head(None))  # who sends an empty piece first wants the head to arrive
-        elif self.head_sent or self.trailers is not None:
+        else:
             self.send(data)
             self.end_body()
-        else:
-            self.send_whole(data)
-            self.stage = OVER
 
     def end_body(self) -> None:
         if self.trailers is None:
