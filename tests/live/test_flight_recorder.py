@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from live.server import wait_until
 
+from corral.shared.process import cpu_time
+
 STUCK = """
 import os, re, threading, time
 
@@ -67,6 +69,13 @@ class Silent(Worker):
 
     def doze(self):
         time.sleep(1000)
+
+
+class Often(Worker):
+    def run(self):
+        while self.alive:
+            self.notify()
+            time.sleep(0.01)
 
 
 class Late(Worker):
@@ -214,16 +223,27 @@ def test_a_worker_class_of_ones_own_that_gives_no_sign_is_explained(make_server)
     server.wait_for(rf"\[ERROR\] No sign of life for 1\.\d s \(pid:{pid}\), at .*sign\.py:\d+ in doze, waiting")
 
 
+def switches(pid):
+    """How often a process has slept."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", status, re.MULTILINE)[1])
+
+
 def test_signs_of_life_that_come_when_they_are_due_are_enough(make_server):
     server = make_server(sign=SIGN)
     server.start("hello:app", "-k", "sign.Late", "--timeout", "0.6", "--pythonpath", ".")
     [pid] = server.workers
-    beats = Path(f"/proc/{pid}/status")
-
-    def switches():
-        return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", beats.read_text(), re.MULTILINE)[1])
-
-    before = switches()
-    wait_until(lambda: switches() >= before + 6, "six signs", process=server.process)
+    before = switches(pid)
+    wait_until(lambda: switches(pid) >= before + 6, "six signs", process=server.process)
     assert server.count("No sign of life") == 0
     assert server.workers == [pid]
+
+
+def test_signs_of_life_wake_nobody(make_server):
+    server = make_server(sign=SIGN)
+    server.start("hello:app", "-k", "sign.Often", "--timeout", "2", "--pythonpath", ".")
+    [pid] = server.workers
+    signs, sleeps = switches(pid), switches(server.pid)
+    wait_until(lambda: switches(pid) >= signs + 300, "three hundred signs", process=server.process)
+    assert switches(server.pid) - sleeps <= 10
+    assert cpu_time(server.pid) < 1.5e9

@@ -155,7 +155,7 @@ class Arbiter:
     def watch(self, fd: int, ready: Callable[[], None], events: int = select.POLLIN) -> None:
         """Call `ready` when something is to be read from a descriptor, or written if `events` says so."""
         self.sources[fd] = ready
-        self.poll.register(fd, events)
+        self.poll.register(fd, events)  # once more only changes the events
 
     def unwatch(self, fd: int) -> None:
         if self.sources.pop(fd, None) is not None:
@@ -207,6 +207,9 @@ class Arbiter:
         """
         unnoticed = patience(int(self.edition.timeout * SECOND), silent=False)
         now = time.monotonic_ns()
+        if unnoticed and any(handle.begun and not handle.killed_at for handle in self.pool.handles.values()):
+            # Of a worker that gives signs of life each one would be a call; it is soon enough to see the last of them.
+            deadline = now + unnoticed if deadline is None else min(deadline, now + unnoticed)
         if unnoticed and (deadline is None or deadline > now + unnoticed):
             self.board.arbiter[ASLEEP] = 1
             # A worker may have become busy after the last reading and before the line above, and called nobody. The
@@ -517,8 +520,9 @@ class Arbiter:
 
 
 def became_busy(handle: Handle) -> bool:
-    """A killed worker stays busy in its row until it is reaped, and nothing more can be done about it."""
-    return not handle.killed_at and bool(handle.row.begun())
+    """Since the last reading: what the plan knows of has its deadline."""
+    begun = handle.row.begun()
+    return bool(begun) and begun != handle.begun
 
 
 def scattered(lifetime: int) -> int:

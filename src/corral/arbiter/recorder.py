@@ -80,7 +80,7 @@ class Recorder:
         if handle.awaited and now < handle.asked_at + LAST_ANSWER:
             handle.report_at = now + ANSWER
             return
-        own = foremost(stacks, flight.thread)[:1]
+        own, _ = apart(stacks, flight.thread)
         values = ((now - flight.since) / SECOND, handle.pid, flight.line, where(own, app))
         say(self.log.warning, (SLOW if flight.line else SILENT) + "%s", values, own)
 
@@ -96,13 +96,14 @@ class Recorder:
     # what takes too long
 
     def boot_failed(self, handle: Handle, app: str) -> None:
-        stacks, now = foremost(self.listen(handle), handle.row.flight(0).thread), time.monotonic_ns()
+        stacks, now = self.listen(handle), time.monotonic_ns()
+        own, rest = apart(stacks, handle.row.flight(0).thread)
         age, cpu = now - handle.born, process.cpu_time(handle.pid)
         line = handle.row.in_flight()
         self.explained(handle, stacks)
         sentence = "Worker (pid:%d) is not ready after %.1f s (boot_timeout)%s%s, %s"
-        values = (handle.pid, age / SECOND, line and f": {line}", where(stacks, app), pace(cpu, age))
-        say(self.log.error, sentence, values, stacks)
+        values = (handle.pid, age / SECOND, line and f": {line}", where(own, app), pace(cpu, age))
+        say(self.log.error, sentence, values, own + rest)
 
     def timed_out(self, handle: Handle, app: str) -> None:
         """The oldest request is the one; the others are in flight, and will be lost with it."""
@@ -113,9 +114,9 @@ class Recorder:
             return
         first, *others = flights
         busy = pace(process.cpu_time(handle.pid) - handle.looked_cpu, now - handle.looked_at)
-        stacks = foremost(stacks, first.thread)
-        values = ((now - first.since) / SECOND, handle.pid, first.line, where(stacks, app), busy)
-        say(self.log.error, (FLYING if first.line else SILENT) + "%s, %s", values, stacks)
+        own, rest = apart(stacks, first.thread)
+        values = ((now - first.since) / SECOND, handle.pid, first.line, where(own, app), busy)
+        say(self.log.error, (FLYING if first.line else SILENT) + "%s, %s", values, own + rest)
         self.name(others, handle.pid, now)
 
     def unfinished(self, handle: Handle, app: str) -> None:
@@ -124,8 +125,8 @@ class Recorder:
         flights = handle.row.in_flights()
         self.name(flights, handle.pid, now)
         if flights:
-            stacks = foremost(stacks, flights[0].thread)
-            say(self.log.error, "Worker (pid:%d) can't leave%s", (handle.pid, where(stacks, app)), stacks)
+            own, rest = apart(stacks, flights[0].thread)
+            say(self.log.error, "Worker (pid:%d) can't leave%s", (handle.pid, where(own, app)), own + rest)
 
     def name(self, flights: list[Flight], pid: int, now: int) -> None:
         for flight in flights:
@@ -137,9 +138,10 @@ class Recorder:
             handle.row.cells[Cell.EXPLAINED] = 1
 
 
-def foremost(stacks: list[Stack], thread: int) -> list[Stack]:
-    """A thread's first, else the one that heard the signal, which is mostly the main thread."""
-    return sorted(stacks, key=lambda stack: (stack.thread != thread, not stack.current))
+def apart(stacks: list[Stack], thread: int) -> tuple[list[Stack], list[Stack]]:
+    """A thread's stack, if it is among them (faulthandler writes those of a hundred threads), and the others."""
+    own = [stack for stack in stacks if stack.thread == thread]
+    return own, [stack for stack in stacks if stack.thread != thread]
 
 
 def where(stacks: list[Stack], app: str) -> str:
