@@ -305,6 +305,22 @@ def test_a_slot_is_used_again_and_goes_on_counting(arbiter: Arbiter) -> None:
     assert successor.row.snapshot().requests == 9
 
 
+def test_a_life_begins_when_a_worker_is_ready_and_lives_differ_in_length(arbiter: Arbiter) -> None:
+    arbiter.edition.max_worker_lifetime = 100.0
+    arbiter.edition.workers = 8
+    arbiter.settle()
+    get_ready(arbiter)
+    lives = [handle.expires_at - handle.ready_at for handle in arbiter.pool.handles.values()]
+    assert all(100 * SECOND <= life <= 110 * SECOND for life in lives)
+    assert len(set(lives)) > 1
+
+
+def test_without_a_limit_no_life_ends(arbiter: Arbiter) -> None:
+    arbiter.settle()
+    get_ready(arbiter)
+    assert not any(handle.expires_at for handle in arbiter.pool.handles.values())
+
+
 def test_a_worker_that_dies_young_is_replaced_a_second_later(arbiter: Arbiter) -> None:
     arbiter.settle()
     get_ready(arbiter)

@@ -182,6 +182,15 @@ def test_somebodys_abort_shows_a_traceback_of_the_workers_own(server):
         wait_until(lambda: server.workers and pid not in server.workers, "another worker")
 
 
+def test_a_preloaded_application_is_seen_as_well(server):
+    server.start("stuck:app", "--timeout", "1", "--preload", "-w", "2")
+    with ask(server, "/nap"):
+        server.wait_for(r"Slow request for 0\.\d s .* in nap$")
+        server.wait_for(r"Request in flight for 1\.\d s .* in nap, waiting")
+        server.wait_for("was sent SIG(ABRT by|KILL! By) the arbiter: it was on one request for longer than timeout")
+    assert server.get() == (200, b"ok")
+
+
 def test_a_crash_in_native_code_shows_where_python_was(server):
     server.start("stuck:app")
     [pid] = server.workers

@@ -88,7 +88,7 @@ class Serving:
     timeout: float = setting(
         30.0, "-t", "--timeout", accept=values.seconds, section="Time", metavar="SECONDS",
         help="How long a request may keep its worker busy; then the worker is killed and replaced, and the log names "
-        "the request.",
+        "the request, its line of code and whether it waits. At half the time the log has the first word of it.",
     )
     graceful_timeout: float = setting(
         30.0, "--graceful-timeout", accept=values.seconds, section="Time", metavar="SECONDS",
