@@ -15,6 +15,7 @@ OUT_OF_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno
 # On a busy server the first bytes of a connection are here when it is accepted, and epoll need not be asked. On an idle
 # one they aren't yet, and looking for them costs 2 µs: then leave it for so many connections.
 PATIENCE: Final = 64
+WAITING: Final = 64  # taken without being served, at a time
 PAUSE: Final = SECOND // 2  # without accepting, when there is no room
 SILENCE: Final = 60 * SECOND  # between two complaints about it
 RESERVE: Final = 64  # descriptors that connections leave to the application: a database, a file to send
@@ -120,7 +121,14 @@ class Acceptor:
         return fd < self.ceiling
 
     def suspend(self) -> None:
-        """Look away: this worker can't take anybody now, and others may."""
+        """Look away: this worker can't serve anybody now, and others may. Who waits is taken first: he may have been
+        told to this worker alone (EPOLLEXCLUSIVE), and nobody else would look."""
+        if self.paused:
+            return
+        patience, self.patience = self.patience, WAITING
+        while self.patience and self.accept_one():
+            pass
+        self.patience = patience
         if not self.paused:
             self.origin.service.reactor.remove(self.listener.fileno())
 

@@ -33,11 +33,13 @@ def draining(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -
     """The same in steps: at each the loop is to turn once."""
     reactor = serving.reactor
     moving = serving.has_heirs()
+    # Who waits may have been told to this worker alone (EPOLLEXCLUSIVE): left where he is, nobody would look.
     if taker is not None:
+        taker.inline = False
+        taker.drain()
         taker.close()
     for acceptor in acceptors:
-        if acceptor.listener.alone or not moving:
-            acceptor.drain()
+        acceptor.drain()
         acceptor.close()
         acceptor.listener.close()
     if not moving:
@@ -61,6 +63,7 @@ def hand_over(serving: Serving) -> None:
     waiting = False
     for handler in list(serving.reactor.handlers.values()):
         if movable(handler):
+            handler.service = serving  # type: ignore[attr-defined]  # movable has seen that it is a Connection
             if give(handler, channel):  # type: ignore[arg-type]  # movable has seen that it is a Connection
                 serving.given += 1
             else:

@@ -190,8 +190,10 @@ class Lane(Serving):
 
     def call(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         crew = self.crew
-        if crew.average > SLOW and crew.waiting and self.leading:
-            self.let_lead()
+        if crew.average > SLOW and crew.waiting:
+            with crew.watch.duty:  # the watcher may be about to do the same
+                if self.leading:
+                    self.let_lead()
         return self.inner(environ, start_response)
 
     def let_lead(self) -> None:

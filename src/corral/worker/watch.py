@@ -130,6 +130,9 @@ class Watch:
         for acceptor in self.acceptors:
             acceptor.suspend()
         if self.taker is not None:
+            inline, self.taker.inline = self.taker.inline, False
+            self.taker.ready(0)
+            self.taker.inline = inline
             self.taker.close()
 
     def resume(self) -> None:

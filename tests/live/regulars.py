@@ -1,0 +1,71 @@
+"""Clients that have one connection each and never another: whatever ends it is a failure."""
+
+import re
+import threading
+import time
+
+
+class Regular(threading.Thread):
+    """Asks again and again on its connection, with a pause between two requests; `failures` is empty if all is well."""
+
+    def __init__(self, connect, pause):
+        super().__init__(daemon=True)
+        self.connect = connect
+        self.pause = pause
+        self.stopping = threading.Event()
+        self.requests = 0
+        self.failures = []
+
+    def run(self):
+        try:
+            with self.connect() as connection:
+                file = connection.makefile("rb")
+                while not self.stopping.is_set():
+                    self.ask(connection, file)
+                    self.stopping.wait(self.pause)
+        except OSError as error:
+            self.failures.append(f"{error!r} after {self.requests} requests")
+
+    def ask(self, connection, file):
+        connection.sendall(b"GET /fast HTTP/1.1\r\nHost: test\r\n\r\n")
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            line = file.readline()
+            if not line:
+                raise ConnectionError(f"the server closed the connection: {head!r}")
+            head += line
+        if not head.startswith(b"HTTP/1.1 200 ") or b"connection: close" in head.lower():
+            raise ConnectionError(f"not as it should be: {head!r}")
+        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
+        if len(file.read(length)) != length:
+            raise ConnectionError("a body that is too short")
+        self.requests += 1
+
+
+class Regulars:
+    """Some of them; a part of them without pauses."""
+
+    def __init__(self, connect, number=50):
+        self.clients = [Regular(connect, (0.0, 0.005, 0.05, 0.3)[index % 4]) for index in range(number)]
+        for client in self.clients:
+            client.start()
+
+    def until(self, requests, patience=60):
+        """Wait until each has been answered so often."""
+        end = time.monotonic() + patience
+        for client in self.clients:
+            while client.requests < requests and not client.failures:
+                assert time.monotonic() < end, "a client isn't answered"
+                client.stopping.wait(0.01)
+
+    def stop(self):
+        """How many requests there were, and all failures."""
+        for client in self.clients:
+            client.stopping.set()
+        for client in self.clients:
+            client.join(20)
+            if client.is_alive():
+                client.failures.append(f"without an answer after {client.requests} requests")
+        return sum(client.requests for client in self.clients), [
+            failure for client in self.clients for failure in client.failures
+        ]
