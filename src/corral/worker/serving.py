@@ -246,8 +246,9 @@ class Hooked(Serving):
         response = Response(
             exchange.status, exchange.headers, exchange.sent, chunked=exchange.chunked, keep_alive=exchange.keep_alive
         )
-        self.worker.call("post_request", request_of(environ), environ, response)
+        view = request_of(environ)
         environ.pop(VIEW, None)  # it refers to environ, which only a collection would free then
+        self.worker.call("post_request", view, environ, response)
         self.reactor.now = now = monotonic()
         return now
 
