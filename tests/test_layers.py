@@ -14,7 +14,7 @@ FLOORS = (
     ("arbiter", "worker"),
     ("server",),
     ("names",),
-    ("application",),
+    ("application", "ctl"),
     ("cli", "paste"),
     ("__main__",),
 )

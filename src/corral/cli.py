@@ -1,4 +1,4 @@
-"""argv in, exit code out: the server, or one of the commands `config` and `check`. A mistake is one line on stderr."""
+"""argv in, exit code out: the server, or a command (`config`, `check`, `ctl`). A mistake is one line on stderr."""
 
 import os
 import sys
@@ -17,6 +17,7 @@ commands:
   corral config [OPTIONS]       print every setting with its value and where it came from
   corral config --markdown      print the reference of all settings
   corral check [OPTIONS] [APP]  read the configuration, load the application, report every problem
+  corral ctl COMMAND            command a server that runs, by its control socket; corral ctl --help
 """
 INTRODUCTION = """\
 # Settings
@@ -36,10 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The `corral` command. Returns its exit code: 0; 1, a bad configuration; 2, a bad command line; 3 and 4, an
     application that can't be loaded."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    word = arguments.pop(0) if arguments[:1] in (["check"], ["config"]) else "serve"
+    word = arguments.pop(0) if arguments[:1] in (["check"], ["config"], ["ctl"]) else "serve"
     provide()  # a configuration file may import it
     try:
-        code = COMMANDS[command_of(arguments) or word](arguments)
+        if word != "ctl":  # which has options of its own
+            word = command_of(arguments) or word
+        code = COMMANDS[word](arguments)
         print(end="", flush=True)  # also where there is no standard output at all
         return code
     except ConfigError as error:
@@ -242,10 +245,17 @@ def check_app(config: Config) -> int:
     return 0
 
 
+def control(arguments: list[str]) -> int:
+    from corral.ctl import main as run_command  # lazily: the server needs none of it
+
+    return run_command(arguments, os.environ, working_directory())
+
+
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "serve": serve,
     "check": check,
     "config": print_config,
+    "ctl": control,
     "markdown": print_markdown,
     "help": print_help,
     "version": print_version,

@@ -14,6 +14,8 @@ class News(Enum):
     COMPLETE = "all workers of a generation serve, and none of an older one"
     RELOADING = "a new generation is wanted"
     FAILED = "a new generation has been given up"
+    UPGRADED = "the server that is to follow is ready"
+    NOT_UPGRADED = "there will be none"
     SCALED = "another number of workers is wanted"
     LEAVING = "the server has been told to stop and still accepts, for shutdown_delay"
     STOPPING = "the server stops"

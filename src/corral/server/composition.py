@@ -22,6 +22,7 @@ from corral.errors import EXIT_APP, EXIT_BOOT, EXIT_CONFIG, EXIT_CRASH, ConfigEr
 from corral.net.handoff import Channel
 from corral.net.listener import AddressInUse, Listener, open_all, open_listeners, parse_address
 from corral.report import choice
+from corral.server.controls import Controls
 from corral.server.generation import Generation, Shared, prepare_tls
 from corral.server.master import Master
 from corral.server.mold import Mold, load_site
@@ -100,6 +101,7 @@ class Server:
         environ = getattr(site, "environ", None) or os.environ
         self.upgrade = Upgrade(self, Start(self.surroundings.directory, dict(environ)), before)
         self.supervisor = Supervisor(self, os.environ)
+        self.controls = Controls(self)
         self.pidfile: Pidfile | None = None
         self.wakeup = Wakeup()
         lifeline, writer = os.pipe()
@@ -166,6 +168,8 @@ class Server:
         self.master.early = 0
         self.upgrade.attach()
         self.supervisor.attach()
+        cleanup.callback(self.controls.close)
+        self.controls.follow(config)
         if first.mold is None:
             self.let_go()
         try:
@@ -183,6 +187,7 @@ class Server:
         """The server before this one is gone, and its names are free."""
         process.set_title(f"corral: master [{self.config.proc_name}]")
         self.supervisor.take_over()
+        self.controls.try_to_follow(self.config)
         if self.pidfile is not None:
             try:
                 self.pidfile.rename(self.pidfile.path.removesuffix(".2"))
@@ -362,6 +367,7 @@ class Server:
 
     def keep_only(self, number: int) -> None:
         self.rename(self.generations[number].config)
+        self.controls.try_to_follow(self.generations[number].config)
         for other in [other for other in self.generations if other != number]:
             self.forget(other)
 

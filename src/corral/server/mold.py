@@ -36,7 +36,7 @@ LONGEST = 1 << 17
 # A fork takes milliseconds, even of a gigabyte; a mold that doesn't get to it is held up by the application's threads.
 FORK_PATIENCE = 5.0
 ABORT_GRACE = SECOND
-# The interpreter rewrites code that it has run some times, so that its page is no longer shared; better before the fork.
+# The interpreter rewrites code that it has run some times, which unshares its page; better before the fork.
 ROUNDS = 16
 
 

@@ -107,15 +107,17 @@ class Upgrade:
 
     def begin(self) -> None:
         """USR2."""
-        log = self.server.log
         if self.successor is not None:
-            log.warning("USR2 signal ignored. Child exists.")
+            why = "Child exists."
         elif self.predecessor is not None:
-            log.warning("USR2 signal ignored. Parent exists.")
+            why = "Parent exists."
         elif os.getpid() == 1:
-            log.warning("USR2 signal ignored. The container ends with this process; HUP reloads.")
+            why = "The container ends with this process; HUP reloads."
         else:
             self.start_successor()
+            return
+        self.server.log.warning("USR2 signal ignored. %s", why)
+        self.arbiter.tell(News.NOT_UPGRADED, why)
 
     def start_successor(self) -> None:
         server, log = self.server, self.server.log
@@ -125,6 +127,7 @@ class Upgrade:
             pid = process.fork(lambda: self.become_successor(theirs.fileno()))
         except OSError as error:
             log.error("Upgrade failed, can't fork: %s", error.strerror)
+            self.arbiter.tell(News.NOT_UPGRADED, f"can't fork: {error.strerror}")
             ours.close()
             return
         finally:
@@ -177,6 +180,7 @@ class Upgrade:
             self.arbiter.unwatch(successor.channel.fileno())  # `note_end` follows, or has been
             return
         successor.ready = True
+        self.arbiter.tell(News.UPGRADED, f"the new server (pid: {successor.pid}) is ready")
         if server.config.upgrade == "auto":
             server.supervisor.hand_over(successor.pid)
             server.log.info("Upgrade: the new server (pid: %d) is ready, this one retires", successor.pid)
@@ -199,6 +203,7 @@ class Upgrade:
             log.warning("The new server (pid: %d) %s", successor.pid, how)
         else:
             log.error("Upgrade failed: the new server (pid: %d) %s. This one goes on", successor.pid, how)
+            self.arbiter.tell(News.NOT_UPGRADED, f"the new server (pid: {successor.pid}) {how}, see the log")
         if self.arbiter.stop is None and not self.arbiter.edition.workers:
             self.arbiter.scale(self.server.config.workers)  # WINCH has parked it, and nobody else serves now
 

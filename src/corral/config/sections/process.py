@@ -69,11 +69,12 @@ class Process:
     # -- Control --
     control_socket: str | None = setting(
         None, "--control-socket", accept=values.optional_text, section="Control", metavar="PATH",
-        help="A socket to command the server by.", effect="it comes in a later version; signals command the server",
+        help="A unix socket to command the server by: `corral ctl`, or HTTP with JSON. There is none unless it is "
+        "named here, or systemd gives a RUNTIME_DIRECTORY, where it is called corral.ctl.",
     )
     control_socket_mode: int = setting(
         0o600, "--control-socket-mode", accept=values.mask, section="Control", metavar="MODE",
-        help="Who may use it.", effect="it comes in a later version, with control_socket",
+        help="The mode of that socket: who may write to it may command the server.",
     )
     control_socket_disable: bool = switch(
         "--no-control-socket", section="Control", help="Have no such socket; there is none unless it is named.",
