@@ -40,7 +40,6 @@ TO_TERM = (signal.SIGTERM,)
 ALWAYS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 EXPLAINED = [
     Explained("/chunked: post_request: resp.*chunked", "a body of one piece gets a Content-Length; gunicorn chunks it"),
-    Explained("/*: post_request: environ.corral.request", "hooks and loggers see one request, which environ carries"),
     Explained("/*: post_request: resp.must_close", "must_close and should_close() say the same", ("gthread",)),
     Explained("/*: post_request: environ.wsgi.multithread", "gthread with one thread has one", ("gthread",)),
     Explained("master at *: server.worker_class", "one class serves with threads and without", ("gthread",), ALWAYS),
