@@ -4,6 +4,7 @@ Where those paths come from is told by PYTHONPATH: the corral command itself, th
 real gunicorn, whose classes run here as well.
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -204,7 +205,13 @@ def test_usr1_reopens_what_a_worker_logs_to(serving):
 def test_max_requests_replaces_a_worker(serving):
     serving.start("--max-requests", "3", *serving.kind)
     first = pid_of(serving)
-    wait_until(lambda: pid_of(serving) != first, "another worker")
+
+    def replaced():
+        # uvicorn's accepts a few connections more than it serves then, and resets them.
+        with contextlib.suppress(ConnectionResetError):
+            return pid_of(serving) != first
+
+    wait_until(replaced, "another worker")
     assert not re.search("WARNING|ERROR", serving.log)
     assert serving.stop() == 0
 
