@@ -110,6 +110,49 @@ def test_a_worker_is_ready_when_it_is_warm(make_server):
     assert server.get() == (200, b"(['a=1', 'b'], False)")
 
 
+ASYNC = """
+SEEN = []
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            SEEN.append(message["type"])
+            await send({"type": message["type"] + ".complete"})
+            if message["type"] == "lifespan.shutdown":
+                print("shut down", flush=True)
+                return
+    if scope["path"] == "/raise":
+        raise RuntimeError("cold")
+    SEEN.append(scope["path"] + "?" + scope["query_string"].decode())
+    assert (await receive())["type"] == "http.request"
+    await send({"type": "http.response.start", "status": 500 if scope["path"] == "/bad" else 200, "headers": []})
+    await send({"type": "http.response.body", "body": repr(SEEN).encode()})
+    assert (await receive())["type"] == "http.disconnect" or scope["path"] == "/"
+"""
+
+
+def test_an_asgi_application_is_warmed_after_its_start(make_server):
+    server = make_server(warm=ASYNC)
+    server.start("warm:app", "--warmup", "/caf%C3%A9?a=1")
+    assert server.get() == (200, "['lifespan.startup', '/caf\u00e9?a=1', '/?']".encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        pytest.param("/bad", "warmup /bad: the application answered 500", id="an error page"),
+        pytest.param("/raise", "warmup /raise: the application raised RuntimeError$", id="an exception"),
+    ],
+)
+def test_an_asgi_application_that_cannot_be_warmed_is_shut_down(make_server, path, reason):
+    server = make_server(warm=ASYNC)
+    server.start("warm:app", "--warmup", path, wait=None)
+    assert server.wait() == 4
+    assert server.count(reason) == server.count("^shut down$") == 1
+
+
 @pytest.mark.parametrize(
     ("path", "status", "reason"),
     [

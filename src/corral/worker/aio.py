@@ -223,6 +223,8 @@ class AsyncWorker(SyncWorker):
         if not await self.start(lifespan):
             return
         serving.mount = Mount(trust_of(self.cfg), self.cfg.root_path, lifespan.state)
+        if self.cfg.warmup:
+            await self.warm(lifespan)
         acceptors, taker = self.open()
         self.started = True
         self.notify()
@@ -234,6 +236,20 @@ class AsyncWorker(SyncWorker):
         await self.let_go()
         left = (serving.stop_at - monotonic()) / SECOND if not self.hurried else 0
         await lifespan.stop(max(LEAST_SHUTDOWN, left))
+
+    def warm_up(self) -> None:
+        """In the loop, after the application's start-up, see `warm`."""
+
+    async def warm(self, lifespan: Lifespan) -> None:
+        from corral.worker.warmup_asgi import warm_up  # lazily: few servers have it
+
+        try:
+            await warm_up(self.wsgi, self.cfg, self.place.row, self.serving.mount)
+        except AppLoadError as error:
+            if self.reloader is None:
+                await lifespan.stop(LEAST_SHUTDOWN)
+                raise
+            self.log.error("%s", error, exc_info=error.__cause__)
 
     async def start(self, lifespan: Lifespan) -> bool:
         """Whether the application has started; False if the worker was told to leave before. Raises StartFailed."""

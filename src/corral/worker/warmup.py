@@ -13,18 +13,35 @@ from corral.errors import AppLoadError
 from corral.gateway.wsgi import App, Environ, Errors, base_environ
 from corral.shared.scoreboard import REQUEST_SIZE, Cell, Row
 
+AGENT = "corral-warmup"
+
 
 def warm_up(app: App, config: Config, row: Row | None = None) -> None:
     """Raises AppLoadError at the first path that isn't answered below 500."""
     for path in config.warmup:
         name(row, f"warmup GET {path}")
-        try:
-            status = ask(app, request(path, config))
-        except (Exception, SystemExit) as error:
-            raise AppLoadError(f"warmup {path}: the application raised {type(error).__name__}") from error
-        if status >= 500:
-            raise AppLoadError(f"warmup {path}: the application answered {status}; a worker is ready below 500")
+        with Judge(path) as judge:
+            judge.status = ask(app, request(path, config))
     name(row, "")
+
+
+class Judge:
+    """Of the answer to one path: it is a `status`, or what the application raises. Raises AppLoadError."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.status = 500
+
+    def __enter__(self) -> "Judge":
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, Exception | SystemExit):
+            raise AppLoadError(f"warmup {self.path}: the application raised {type(error).__name__}") from error
+        if error is None and self.status >= 500:
+            raise AppLoadError(
+                f"warmup {self.path}: the application answered {self.status}; a worker is ready below 500"
+            )
 
 
 def name(row: Row | None, text: str) -> None:
@@ -56,7 +73,7 @@ def request(path: str, config: Config) -> Environ:
         "QUERY_STRING": query,
         "SERVER_PROTOCOL": "HTTP/1.1",
         "HTTP_HOST": "localhost",
-        "HTTP_USER_AGENT": "corral-warmup",
+        "HTTP_USER_AGENT": AGENT,
         "REMOTE_ADDR": "127.0.0.1",
         "REMOTE_PORT": "0",
     }
