@@ -10,8 +10,10 @@ import threading
 from pathlib import Path
 
 import pytest
+from live.regulars import Regulars
 from live.server import PATIENCE, alive, children_of, read_response, wait_until
 
+TURNS = int(os.environ.get("SOAK_TURNS", "3"))
 VERSION = """
 import os
 
@@ -351,4 +353,39 @@ def test_the_old_server_may_be_killed_before_the_new_one_is_ready(chain):
     server.wait_for("Ready:")
     assert server.get() == (200, b"2")
     assert (server.directory / "pid").read_text() == f"{new}\n"
+    chain.stop()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param((), id="sync"),
+        pytest.param(("--preload",), id="preload_app"),
+        pytest.param(("--threads", "4"), id="threads"),
+        pytest.param(("-b", "unix:s"), id="a unix socket"),
+    ],
+)
+def test_clients_keep_their_connections_through_upgrades(chain, arguments):
+    server = chain.server
+    chain.start("versioned:app", "-w", "3", "--keep-alive", "20", *arguments)
+    path = server.directory / "s"
+
+    def connect():
+        if not path.exists():
+            return server.connect()
+        connection = socket.socket(socket.AF_UNIX)
+        connection.settimeout(PATIENCE)
+        connection.connect(str(path))
+        return connection
+
+    clients = Regulars(connect)
+    try:
+        clients.until(1)
+        for _ in range(TURNS):
+            chain.replace()
+            clients.until(1 + min(client.requests for client in clients.clients))
+    finally:
+        requests, failures = clients.stop()
+    assert failures == []
+    assert requests > 50 * TURNS
     chain.stop()
