@@ -18,12 +18,14 @@ from corral.arbiter.plan import Stop
 from corral.errors import EXIT_CRASH
 from corral.net.listener import Listener, take_over
 from corral.shared import process
+from corral.shared.scoreboard import HEIRS, Cell
 
 if TYPE_CHECKING:
     from corral.server.composition import Server
 
 VARIABLE = "CORRAL_INHERITED"
 READY = b"ready\n"
+TAKES = b"ready, and takes connections\n"  # by the channel of server.generation.Shared
 # A supervisor's variables that name a process or its descriptors; the new server gets both another way.
 OF_ONE_PROCESS = ("LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES")
 
@@ -176,10 +178,12 @@ class Upgrade:
     def hear_successor(self) -> None:
         successor, server = self.successor, self.server
         assert successor is not None
-        if ended(successor.channel):
+        message = hear(successor.channel)
+        if not message:
             self.arbiter.unwatch(successor.channel.fileno())  # `note_end` follows, or has been
             return
         successor.ready = True
+        server.shared.board.arbiter[HEIRS] = message == TAKES
         self.arbiter.tell(News.UPGRADED, f"the new server (pid: {successor.pid}) is ready")
         if server.config.upgrade == "auto":
             server.supervisor.hand_over(successor.pid)
@@ -197,6 +201,7 @@ class Upgrade:
         assert successor is not None
         self.part(successor.channel)
         self.successor = None
+        self.server.shared.board.arbiter[HEIRS] = 0
         self.server.supervisor.take_over()
         how = f"was sent signal {death.signum}" if death.signum else f"exited with code {death.code}"
         if successor.ready:
@@ -221,13 +226,14 @@ class Upgrade:
 
     def tell_predecessor(self, news: News, sentence: str) -> None:
         if news is News.COMPLETE and self.predecessor is not None:
+            takes = any(handle.row.cells[Cell.TAKES] for handle in self.arbiter.pool.handles.values())
             with suppress(OSError):  # it has gone
-                self.predecessor.channel.send(READY)
+                self.predecessor.channel.send(TAKES if takes else READY)
 
     def hear_predecessor(self) -> None:
         predecessor = self.predecessor
         assert predecessor is not None
-        if not ended(predecessor.channel):
+        if hear(predecessor.channel) != b"":
             return
         self.part(predecessor.channel)
         self.predecessor = None
@@ -244,11 +250,11 @@ class Upgrade:
         channel.close()
 
 
-def ended(channel: socket.socket) -> bool:
-    """Whether the other server is gone; if not, it has said that it is ready."""
+def hear(channel: socket.socket) -> bytes | None:
+    """What the other server has said: b"" if it is gone, None if nothing."""
     try:
-        return not channel.recv(64)
+        return channel.recv(64)
     except BlockingIOError:
-        return False
+        return None
     except OSError:
-        return True
+        return b""

@@ -22,6 +22,8 @@ ROW_SIZE = CELLS * CELL_SIZE + REQUEST_SIZE
 ASLEEP = 0
 # 1 from the moment at which the server stops: whoever leaves then has no heir.
 STOPPING = 1
+# 1 while another server beside this one takes connections that are handed over: a successor, see server.upgrade.
+HEIRS = 2
 
 CONTROL = {number: f"\\x{number:02x}" for number in (*range(32), *range(127, 256))}
 

@@ -16,7 +16,7 @@ from corral.http.head import Limits
 from corral.http.response import Heads
 from corral.net.reactor import NEVER, SECOND, Reactor, monotonic
 from corral.net.service import Timeouts
-from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, STOPPING, Cell, State, Wish
+from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, HEIRS, STOPPING, Cell, State, Wish
 from corral.shared.wakeup import Wakeup
 from corral.worker.base import Worker
 
@@ -103,7 +103,11 @@ class Serving:
     def has_heirs(self) -> bool:
         """Whether somebody is there who would take this worker's connections: then none need be closed."""
         place = self.place
-        if place.channel is None or self.arbiter_row[STOPPING]:
+        if place.channel is None or not self.config.keepalive:
+            return False
+        if self.arbiter_row[HEIRS]:
+            return True
+        if self.arbiter_row[STOPPING]:
             return False
         # The lowest free slots are given out first.
         slots = range(min(place.board.slots, 2 * self.config.workers + 8))
