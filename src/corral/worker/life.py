@@ -22,9 +22,20 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
     worker.log.info("Booting worker with pid: %d", worker.pid)
     record(worker.place.board, worker.place.row)
     try:
+        code = live(worker, prepare)
+    finally:
+        worker.log.info("Worker exiting (pid: %d)", worker.pid)
+        bury()
+        run_exit_functions()
+    if not code:
+        note_leaving(worker)
+    return code
+
+
+def live(worker: Any, prepare: Callable[[], None]) -> int:
+    try:
         prepare()
         worker.init_process()
-        note_leaving(worker)
         return 0
     except (ConfigError, AppLoadError) as error:
         worker.log.error("%s", error, exc_info=error.__cause__)
@@ -36,16 +47,10 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
         if worker.aborted:
             known = worker.place.row.cells[Cell.EXPLAINED]  # its stack is in the log, by the arbiter
             worker.log.error("Worker aborted", exc_info=not known)
-        if not leaving.code:
-            note_leaving(worker)
         return leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     except Exception:
         worker.log.exception("Exception in worker process")
         return EXIT_CRASH if worker.booted else EXIT_BOOT
-    finally:
-        worker.log.info("Worker exiting (pid: %d)", worker.pid)
-        bury()
-        run_exit_functions()
 
 
 def run_exit_functions() -> None:
@@ -57,6 +62,8 @@ def run_exit_functions() -> None:
 
 
 def note_leaving(worker: Any) -> None:
-    """It leaves by itself, at `max_requests` for instance, and not in the middle of something."""
+    """It leaves by itself, at `max_requests` for instance, and not in the middle of something. Said last of all: who reads
+    it may put another worker in its place at once, before any of its hooks.
+    """
     cells = worker.place.row.cells
     cells[Cell.DRAIN_SINCE] = cells[Cell.DRAIN_SINCE] or time.monotonic_ns()
