@@ -1,10 +1,11 @@
-# serve, test, check and bench each make what they need first; nothing else is expected but Python and make.
+# serve, test, check, soak and bench each make what they need first; nothing else is expected but Python, make and a C
+# compiler. As root on Debian they also install what the tests talk to the server with (tests/programs.py).
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 ADDRESS ?= 127.0.0.1:8000
 
-.PHONY: serve test check bench clean
+.PHONY: serve test soak check bench clean
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -15,7 +16,11 @@ serve: $(VENV)/.ready  ## serve the example application
 	$(BIN)/corral --bind $(ADDRESS) --chdir examples hello:app
 
 test: $(VENV)/.ready  ## run the whole suite
+	$(BIN)/python tests/programs.py
 	$(BIN)/python -m pytest $(ARGS)
+
+soak: $(VENV)/.ready  ## the tests of lost requests, for about ten minutes
+	SOAK_TURNS=20 $(BIN)/python -m pytest tests/live/test_no_request_lost.py tests/live/test_upgrade.py $(ARGS)
 
 check: $(VENV)/.ready  ## lint, formatting and types
 	$(BIN)/ruff check .
