@@ -62,8 +62,9 @@ def run_exit_functions() -> None:
 
 
 def note_leaving(worker: Any) -> None:
-    """It leaves by itself, at `max_requests` for instance, and not in the middle of something. Said last of all: who reads
-    it may put another worker in its place at once, before any of its hooks.
+    """It leaves by itself, at `max_requests` for instance, and not in the middle of something.
+
+    Said last of all: whoever reads it may put another worker in its place at once.
     """
     cells = worker.place.row.cells
     cells[Cell.DRAIN_SINCE] = cells[Cell.DRAIN_SINCE] or time.monotonic_ns()
