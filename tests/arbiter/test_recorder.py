@@ -189,13 +189,20 @@ def test_what_was_said_before_a_kill_is_not_said_again(case: Case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cpu", "wall", "words"),
+    ("cpu", "queue", "wall", "words"),
     [
-        pytest.param(15 * SECOND, 15 * SECOND, "spinning: 15.00 s of CPU in 15.00 s", id="it never waits"),
-        pytest.param(4 * SECOND, 15 * SECOND, "spinning: 4.00 s of CPU in 15.00 s", id="it shares a processor"),
-        pytest.param(SECOND // 100, 15 * SECOND, "waiting: 0.01 s of CPU in 15.00 s", id="it waits"),
-        pytest.param(-1, 0, "waiting: 0.00 s of CPU in 0.00 s", id="nothing is known"),
+        pytest.param(15 * SECOND, 0, 15 * SECOND, "spinning: 15.00 s of CPU in 15.00 s", id="it never waits"),
+        pytest.param(
+            SECOND,
+            13 * SECOND,
+            15 * SECOND,
+            "spinning: 1.00 s of CPU in 15.00 s, and 13.00 s without a processor",
+            id="it shares a processor with many",
+        ),
+        pytest.param(SECOND, 2 * SECOND, 15 * SECOND, "waiting: 1.00 s of CPU in 15.00 s", id="it polls"),
+        pytest.param(SECOND // 100, 0, 15 * SECOND, "waiting: 0.01 s of CPU in 15.00 s", id="it waits"),
+        pytest.param(-1, 0, 0, "waiting: 0.00 s of CPU in 0.00 s", id="nothing is known"),
     ],
 )
-def test_spinning_or_waiting(cpu: int, wall: int, words: str) -> None:
-    assert pace(cpu, wall) == words
+def test_spinning_or_waiting(cpu: int, queue: int, wall: int, words: str) -> None:
+    assert pace(cpu, queue, wall) == words

@@ -43,6 +43,7 @@ class Handle:
     looked_at: int = 0
     looked_busy: int = 0  # the youngest request that has been looked at for being slow
     looked_cpu: int = 0
+    looked_queue: int = 0
     report_at: int = 0  # when its stacks will be there, for a line about a slow request
     asked_at: int = 0  # for its stacks
     suspected_at: int = 0

@@ -15,8 +15,8 @@ from corral.shared.scoreboard import Cell, Flight, Scoreboard
 
 # How long a slow request may stay unreported because its worker doesn't get to write its stacks.
 LAST_ANSWER = SECOND
-# On a machine with more to do than processors, even who never waits gets only a part.
-SPINNING = 0.25
+# Who has spent so much of the time on a processor, or in the queue for one, isn't waiting for anything else.
+SPINNING = 0.5
 MOST_LINES = 2000
 FATAL = "Fatal Python error"  # how faulthandler begins
 
@@ -92,17 +92,19 @@ class Recorder:
 
     def measure(self, handle: Handle) -> None:
         handle.looked_at, handle.looked_cpu = time.monotonic_ns(), process.cpu_time(handle.pid)
+        handle.looked_queue = process.queue_time(handle.pid)
 
     # what takes too long
 
     def boot_failed(self, handle: Handle, app: str) -> None:
         stacks, now = self.listen(handle), time.monotonic_ns()
         own, rest = apart(stacks, handle.row.flight(0).thread)
-        age, cpu = now - handle.born, process.cpu_time(handle.pid)
+        age, pid = now - handle.born, handle.pid
+        busy = pace(process.cpu_time(pid), process.queue_time(pid), age)
         line = handle.row.in_flight()
         self.explained(handle, stacks)
         sentence = "Worker (pid:%d) is not ready after %.1f s (boot_timeout)%s%s, %s"
-        values = (handle.pid, age / SECOND, line and f": {line}", where(own, app), pace(cpu, age))
+        values = (pid, age / SECOND, line and f": {line}", where(own, app), busy)
         say(self.log.error, sentence, values, own + rest)
 
     def timed_out(self, handle: Handle, app: str) -> None:
@@ -113,7 +115,8 @@ class Recorder:
         if not flights:
             return
         first, *others = flights
-        busy = pace(process.cpu_time(handle.pid) - handle.looked_cpu, now - handle.looked_at)
+        cpu = process.cpu_time(handle.pid) - handle.looked_cpu
+        busy = pace(cpu, process.queue_time(handle.pid) - handle.looked_queue, now - handle.looked_at)
         own, rest = apart(stacks, first.thread)
         values = ((now - first.since) / SECOND, handle.pid, first.line, where(own, app), busy)
         say(self.log.error, (FLYING if first.line else SILENT) + "%s, %s", values, own + rest)
@@ -150,9 +153,13 @@ def where(stacks: list[Stack], app: str) -> str:
     return f", at {place}" if place else ""
 
 
-def pace(cpu: int, wall: int) -> str:
-    what = "spinning" if wall > 0 and cpu / wall >= SPINNING else "waiting"
-    return f"{what}: {max(cpu, 0) / SECOND:.2f} s of CPU in {wall / SECOND:.2f} s"
+def pace(cpu: int, queue: int, wall: int) -> str:
+    """Whether it has run, or wanted to, for much of some time, or has waited for something to happen."""
+    what = "spinning" if wall > 0 and (cpu + queue) / wall >= SPINNING else "waiting"
+    crowded = f", and {queue / SECOND:.2f} s without a processor" if queue > cpu else ""
+    return (
+        f"{what}: {max(cpu, 0) / SECOND:.2f} s of CPU in {wall / SECOND:.2f} s{crowded if what == 'spinning' else ''}"
+    )
 
 
 def say(write: Any, sentence: str, values: Sequence[object], stacks: list[Stack]) -> None:

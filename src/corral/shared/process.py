@@ -153,6 +153,19 @@ def cpu_time(pid: int) -> int:
         return 0
 
 
+def queue_time(pid: int) -> int:
+    """Nanoseconds that its threads were ready to run and had no processor; 0 where the system doesn't tell.
+
+    The second number of schedstat, which only threads have each for itself.
+    """
+    total = 0
+    with suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with suppress(OSError, ValueError, IndexError), open(f"/proc/{pid}/task/{thread}/schedstat") as file:
+                total += int(file.read().split()[1])
+    return total
+
+
 def private_memory() -> int:
     """Bytes that this process has for itself, and that its end would free; 0 where the system doesn't tell.
 
