@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from corral import __version__
 from corral.arbiter.arbiter import Arbiter, Edition
 from corral.arbiter.commands import WATCHED
+from corral.config.classes import UVICORN
 from corral.config.load import Loaded
 from corral.config.named import load_class
 from corral.config.settings import Config
@@ -40,7 +41,7 @@ SLOTS = 1024
 # A predecessor that is still stopping frees its port in a moment; gunicorn waits as long for it.
 BIND_TRIES = 5
 BIND_PAUSE = 1.0
-WORKERS = {"sync": lambda: SyncWorker, "gthread": lambda: SyncWorker}
+WORKERS = {"sync": lambda: SyncWorker, "gthread": lambda: SyncWorker, "asgi": lambda: async_worker()}
 
 
 class Preload(Exception):
@@ -105,6 +106,7 @@ class Server:
         self.pidfile: Pidfile | None = None
         self.wakeup = Wakeup()
         lifeline, writer = os.pipe()
+        os.fchmod(lifeline, 0o444)  # workers open it once more, and may be somebody else by then
         self.shared = Shared(
             board=Scoreboard(max(SLOTS, 2 * loaded.config.workers), loaded.config.threads),
             wakeup=self.wakeup,
@@ -262,6 +264,8 @@ class Server:
     def generation(self, config: Config, log: Any) -> Generation:
         """Without listeners yet. Raises ConfigError."""
         kind = worker_class(config)
+        if config.worker_class in UVICORN and kind.__module__.startswith("corral."):
+            log.warning("worker_class %s isn't installed; asgi, Corral's own, takes its place", config.worker_class)
         ask(kind, "setup")
         return Generation(self.site.edition(config), config, log, kind, prepare_tls(config))
 
@@ -424,8 +428,25 @@ def inherited_channel(descriptors: dict[str, int]) -> Channel | None:
     return Channel(*(socket.socket(fileno=descriptors[name]) for name in ("giving", "taking")))
 
 
+def async_worker() -> Any:
+    from corral.worker.aio import AsyncWorker  # lazily: asyncio, 3 MiB
+
+    return AsyncWorker
+
+
+def is_installed(name: str) -> bool:
+    from importlib.util import find_spec  # lazily: only for classes of uvicorn's
+
+    try:
+        return find_spec(name.rpartition(".")[0]) is not None
+    except ImportError:
+        return False
+
+
 def worker_class(config: Config) -> Any:
     kind = config.worker_class
+    if kind in UVICORN and not is_installed(kind):
+        kind = "asgi"
     if not isinstance(kind, type):
         kind = load_class("worker_class", kind, "gunicorn.workers", WORKERS)
     if not isinstance(kind, type):

@@ -24,6 +24,7 @@ from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
 from corral.server.sharing import Loading
 from corral.shared import process
 from corral.shared.wakeup import ignore
+from corral.worker.orphan import end_at_once
 
 if TYPE_CHECKING:
     from corral.server.composition import Server
@@ -206,6 +207,7 @@ def be_mold(server: "Server", generation: "Generation", channel: socket.socket, 
     for signum in process.WORKER_LEAVES:
         signal.signal(signum, ignore)  # a Ctrl-C is the arbiter's, who still may need workers
     process.set_title(f"corral: mold [{config.proc_name}]")
+    end_at_once(shared.lifeline)
     code = load(generation, stacks)
     os.close(stacks)
     if code:

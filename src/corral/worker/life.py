@@ -8,6 +8,7 @@ from typing import Any
 
 from corral.errors import EXIT_BOOT, EXIT_CRASH, AppLoadError, ConfigError
 from corral.shared.scoreboard import Cell
+from corral.worker.orphan import end_in_time
 from corral.worker.recorder import record
 
 
@@ -21,6 +22,7 @@ def run_worker(worker: Any, prepare: Callable[[], None], bury: Callable[[], None
     worker.place.row.cells[Cell.PID] = worker.pid
     worker.log.info("Booting worker with pid: %d", worker.pid)
     record(worker.place.board, worker.place.row)
+    end_in_time(worker.place, worker.cfg.graceful_timeout)
     try:
         code = live(worker, prepare)
     finally:
