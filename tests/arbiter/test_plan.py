@@ -443,3 +443,28 @@ def test_a_reload_never_has_fewer_ready_workers_than_both_generations_want(
         if not world.progress(choice):
             break
     assert [handle.generation for handle in world.handles] == [2] * later
+
+
+@given(
+    workers=st.integers(1, 6),
+    step=st.integers(0, 3),
+    worn=st.sets(st.integers(1, 6)),
+    choices=st.lists(st.integers(0, 100), min_size=60, max_size=60),
+)
+@settings(max_examples=200, deadline=None)
+def test_recycling_never_has_fewer_ready_workers_and_ends_with_fresh_ones(
+    workers: int, step: int, worn: set[int], choices: list[int]
+) -> None:
+    world = World(want(workers, slots=64, reload_step=step, boot_timeout=0))
+    for _ in range(workers):
+        world.spawn(1, READY)
+    for handle in world.handles:
+        handle.wish = WORN if handle.pid in worn else Wish.NONE
+    for choice in choices:
+        world.settle()
+        assert world.ready() >= workers
+        assert len([handle for handle in world.handles if handle.staying]) <= workers + (step or 1)
+        if not world.progress(choice):
+            break
+    assert not any(handle.wish for handle in world.handles)
+    assert len(world.handles) == workers
