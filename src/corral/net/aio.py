@@ -65,7 +65,11 @@ class Site(Service, Protocol):
     grace: float  # seconds that a request goes on whose client has left
     launch: Callable[[Any], "asyncio.Task[None]"]
     hooked: bool
-    websocket: Any
+    sockets: set[Any]  # WebSockets that are open
+    ping_interval: int  # nanoseconds
+    ping_timeout: int
+
+    def upgrade(self, connection: "AsyncConnection") -> bool: ...
 
     def greet(self, talk: "Talk") -> None: ...
 
@@ -151,7 +155,7 @@ class AsyncConnection(Connection):
         inbound = self.inbound
         while True:
             framing = inbound.framing
-            if framing is not PLAIN and framing.upgrade and service.websocket is not None and self.upgrade():
+            if framing is not PLAIN and framing.upgrade and service.upgrade(self):
                 return
             talk = Talk(self, inbound, service.begin(inbound.line_bytes))
             try:
@@ -256,10 +260,6 @@ class AsyncConnection(Connection):
                 return hop, 0
         return (hops[0], 0) if hops[0] else None
 
-    def upgrade(self) -> bool:
-        """Whether this is a WebSocket's handshake, and has been taken over."""
-        return bool(self.service.websocket(self))
-
     # -- a request that went on by itself, and is over
 
     def after(self, talk: "Talk", end: int) -> None:
@@ -277,6 +277,8 @@ class AsyncConnection(Connection):
             if inbound.framing is not PLAIN:
                 inbound.forget_body()
             handler = Resuming(self) if inbound.buffer else self
+            if not self.registered:
+                self.register()
             if talk.events == READ:
                 reactor.handlers[self.fd] = handler
                 reactor.wake_at = min(reactor.wake_at, self.due)
@@ -437,6 +439,9 @@ class Talk(Conversation):
         else:
             super().respond_otherwise(kind, message)
 
+    def may_trail(self) -> bool:
+        return takes_trailers(self.fields)
+
     def send_file(self, fd: int, offset: int, count: int, more: bool) -> None:
         """`fd` is closed here, sooner or later."""
         try:
@@ -517,17 +522,22 @@ class Talk(Conversation):
         if self.stage == OVER:
             self.complete()
             return
-        reactor = service.reactor
-        if not connection.registered:
-            connection.register()
         inbound = connection.inbound
         if inbound.reader is None and inbound.buffer:
             self.events = (self.events & ~READ) | LEFT
+        self.attend()
+
+    def attend(self) -> None:
+        """Become the connection's handler."""
+        connection, reactor = self.connection, self.connection.service.reactor
+        if not connection.registered:
+            connection.register()
         if self.events == READ:
             reactor.handlers[connection.fd] = self
             reactor.wake_at = min(reactor.wake_at, self.due)
         else:
             reactor.change(connection.fd, self, self.events)
+        reactor.arm()
 
     # -- what the reactor calls
 
@@ -668,8 +678,8 @@ def is_departure(error: BaseException | None) -> bool:
     """Whether an error comes of the client's leaving: nobody's fault."""
     seen = 0
     while error is not None and seen < 16:
-        if isinstance(error, PeerGone | asyncio.CancelledError):
-            return True
+        if isinstance(error, PeerGone | asyncio.CancelledError) or type(error).__name__.endswith("Disconnect"):
+            return True  # frameworks say it in exceptions of their own: ClientDisconnect, WebSocketDisconnect
         if isinstance(error, BaseExceptionGroup):
             return all(is_departure(each) for each in error.exceptions)
         error = error.__cause__ or error.__context__

@@ -19,7 +19,7 @@ from corral.gateway.wsgi import Environ, FileWrapper, run, strip_script_name
 from corral.http.head import PLAIN, RequestLine
 from corral.http.inbound import Inbound, Phase
 from corral.http.response import error_response
-from corral.net.descriptor import PeerSocket, half_close, send_last, wait_for
+from corral.net.descriptor import PeerSocket, half_close, has_left, send_last, wait_for, waited
 from corral.net.outbound import IN_MEMORY, Outbound, Region, open_spool, sendfile
 from corral.net.reactor import NEVER, READ, SECOND, WRITE, monotonic
 from corral.net.service import Origin
@@ -128,6 +128,8 @@ class Connection:
         inbound = self.inbound
         while True:
             start = service.begin(inbound.line_bytes)
+            if service.reactor.late and not self.still_wanted():
+                return
             environ = inbound.fields.copy() if inbound.repeated else inbound.fields
             method, environ["RAW_URI"], environ["PATH_INFO"], environ["QUERY_STRING"], version, _ = inbound.line
             environ["REQUEST_METHOD"] = method
@@ -176,6 +178,20 @@ class Connection:
                 return
             if not self.go_on():
                 return
+
+    def still_wanted(self) -> bool:
+        """A request that had to wait for a long call: answer it only if somebody waits for the answer."""
+        service, inbound = self.service, self.inbound
+        if has_left(self.fd):
+            service.dropped(self.environ_of(inbound.line))
+            self.close()
+            return False
+        if service.timeouts.queue < waited(self.fd, self.origin.family):
+            error = PeerError(503, "the request has waited for a worker for too long")
+            error.line = inbound.line
+            self.refuse(error)
+            return False
+        return True
 
     def go_on(self) -> bool:
         """Whether another request came whole with the one that was answered."""
@@ -436,16 +452,20 @@ class Connection:
 
     def report(self, error: PeerError) -> RequestLine | None:
         """Tell the service who was refused; the line of the request, if it was read."""
+        line = error.line if self.inbound.phase is Phase.HEAD else self.inbound.line
+        self.service.refused(self.environ_of(line), error)
+        return line
+
+    def environ_of(self, line: RequestLine | None) -> Environ:
+        """What is known of a request that the application doesn't get, for the logs."""
         inbound = self.inbound
         environ = {key: value for key, value in (inbound.base | inbound.own).items() if value != ""}
-        line = error.line if inbound.phase is Phase.HEAD else inbound.line
         if line is not None:
             method, target, path, query, version, _ = line
             environ.update(
                 REQUEST_METHOD=method, RAW_URI=target, PATH_INFO=path, QUERY_STRING=query, SERVER_PROTOCOL=version
             )
-        self.service.refused(environ, error)
-        return line
+        return environ
 
     def expire(self, now: int) -> None:
         if self.reading is None or (self.reading is Phase.HEAD and self.inbound.idle):

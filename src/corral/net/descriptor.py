@@ -4,10 +4,14 @@ import _socket
 import os
 import select
 import socket
+import sys
 from typing import Any, Final
 
 from corral.net.reactor import NEVER, monotonic
 
+LEFT: Final = getattr(select, "POLLRDHUP", 0) | select.POLLHUP | select.POLLERR
+TCP_INFO: Final = getattr(socket, "TCP_INFO", 0)
+LAST_DATA_RECEIVED: Final = 52  # where tcpi_last_data_recv stands: milliseconds, 32 bits
 MORE: Final = getattr(socket, "MSG_MORE", 0)
 
 
@@ -40,6 +44,27 @@ def send_last(fd: int, family: int, data: bytes | memoryview) -> int:
         return peer.send(data, MORE)
     finally:
         peer.detach()
+
+
+def has_left(fd: int) -> bool:
+    """Whether the peer has closed its side, or the connection is broken."""
+    poller = select.poll()
+    poller.register(fd, LEFT)
+    return bool(poller.poll(0))
+
+
+def waited(fd: int, family: int) -> int:
+    """For how many nanoseconds what the peer sent last has been here; 0 where nobody knows (tcp(7), TCP_INFO)."""
+    if family == socket.AF_UNIX or not TCP_INFO:
+        return 0
+    peer = _socket.socket(family, socket.SOCK_STREAM, 0, fd)
+    try:
+        found = peer.getsockopt(socket.IPPROTO_TCP, TCP_INFO, LAST_DATA_RECEIVED + 4)
+    except OSError:
+        return 0
+    finally:
+        peer.detach()
+    return int.from_bytes(found[LAST_DATA_RECEIVED:], sys.byteorder) * 1_000_000
 
 
 def half_close(fd: int) -> None:

@@ -19,11 +19,13 @@ from corral.net.reactor import EXCLUSIVE, NEVER, READ, SECOND, monotonic
 from corral.net.service import Origin
 
 VERSION: Final = 1
-HEAD: Final = struct.Struct("!BHHI")  # version, bytes of the listener's name, of the pairs, requests served so far
+# version, bytes of the listener's name, of the pairs, requests served so far, when it left (monotonic nanoseconds)
+HEAD: Final = struct.Struct("!BHHIQ")
 MOST_BYTES: Final = 60_000  # of a request that has begun: a packet must fit the socket's buffer
 LONGEST: Final = HEAD.size + 2 * 65535 + MOST_BYTES
 BUFFER: Final = 4 << 20  # some thousand connections in transit
 PAUSE: Final = SECOND // 2  # of looking away from what this worker can't take
+IN_TIME: Final = SECOND // 10  # in the channel
 BURST: Final = 4  # taken a wake-up: others may be idle as well
 OWN: Final = ("REMOTE_ADDR", "REMOTE_PORT", "PROXY_PROTOCOL", "PROXY_ADDR", "PROXY_PORT")
 
@@ -36,24 +38,25 @@ class Passage(NamedTuple):
     own: dict[str, str]
     served: int
     read: bytes
+    left: int = 0
 
     def pack(self) -> bytes:
         listener = self.listener.encode()
         pairs = "\0".join((str(self.peer[0]), str(self.peer[1]), *(text for pair in self.own.items() for text in pair)))
         packed = pairs.encode("utf-8", "surrogateescape")
-        return HEAD.pack(VERSION, len(listener), len(packed), self.served) + listener + packed + self.read
+        return HEAD.pack(VERSION, len(listener), len(packed), self.served, self.left) + listener + packed + self.read
 
 
 def unpack(message: bytes) -> Passage | None:
     """None: it is from a later version, which does otherwise."""
     if len(message) < HEAD.size or message[0] != VERSION:
         return None
-    _, first, second, served = HEAD.unpack_from(message)
+    _, first, second, served, left = HEAD.unpack_from(message)
     listener = message[HEAD.size : HEAD.size + first].decode()
     pairs = message[HEAD.size + first : HEAD.size + first + second].decode("utf-8", "surrogateescape").split("\0")
     host, port, *own = pairs
     read = message[HEAD.size + first + second :]
-    return Passage(listener, (host, int(port)), dict(zip(own[::2], own[1::2], strict=True)), served, read)
+    return Passage(listener, (host, int(port)), dict(zip(own[::2], own[1::2], strict=True)), served, read, left)
 
 
 class Channel:
@@ -108,7 +111,9 @@ def pack(connection: Connection) -> bytes:
     inbound = connection.inbound
     own: dict[str, str] = {name: inbound.own[name] for name in OWN if name in inbound.own}
     served = 0 if connection.fresh else 1
-    return Passage(connection.origin.name, connection.peer or ("", 0), own, served, bytes(inbound.buffer)).pack()
+    return Passage(
+        connection.origin.name, connection.peer or ("", 0), own, served, bytes(inbound.buffer), monotonic()
+    ).pack()
 
 
 def give(connection: Connection, channel: Channel) -> bool:
@@ -177,6 +182,8 @@ class Taker:
             connection.due = self.service.reactor.now + self.service.keepalive
         connection.inbound.buffer = bytearray(passage.read)
         self.service.taken += 1
+        if monotonic() - passage.left > IN_TIME:
+            self.service.reactor.late = max(self.service.reactor.late, 1)  # all were busy
         if self.inline:
             connection.ready(READ)
         else:

@@ -31,12 +31,13 @@ class Handler(Protocol):
 
 
 class Reactor:
-    __slots__ = ("_poller", "handlers", "now", "timers", "wake_at")
+    __slots__ = ("_poller", "handlers", "late", "now", "timers", "wake_at")
 
     def __init__(self) -> None:
         self._poller: Any = select.epoll() if hasattr(select, "epoll") else PortablePoller()
         self.handlers: dict[int, Handler] = {}
         self.now = monotonic()  # when the last event was taken, or the last request ended: a request starts then
+        self.late = 0  # passes in which requests may have waited for a long call
         self.timers: set[Handler] = set()  # due some time, without a descriptor
         self.wake_at = NEVER  # nothing is due before; may be earlier than the earliest deadline, never later
 

@@ -10,7 +10,7 @@ from corral.gateway.wsgi import App, Environ
 from corral.http.head import Limits
 from corral.http.inbound import Inbound
 from corral.http.response import Heads
-from corral.net.reactor import Reactor
+from corral.net.reactor import NEVER, Reactor
 
 if TYPE_CHECKING:
     from corral.net.tls import TlsStream
@@ -26,6 +26,7 @@ class Timeouts(NamedTuple):
     write: int
     keepalive: int
     pace: int
+    queue: int = NEVER
 
 
 class Service(Protocol):
@@ -48,6 +49,8 @@ class Service(Protocol):
     def account(self, environ: Environ, exchange: Exchange, start: int) -> int: ...
 
     def failed(self, environ: Environ, error: BaseException) -> None: ...
+
+    def dropped(self, environ: Environ) -> None: ...
 
     def refused(self, environ: Environ, error: PeerError) -> None: ...
 

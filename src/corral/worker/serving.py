@@ -30,6 +30,7 @@ CONNECTIONS = int(Cell.CONNECTIONS)
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+LONG = SECOND // 10  # a call after which it is asked whether those who waited are still there
 begin = BEGIN
 
 
@@ -72,6 +73,7 @@ class Serving:
         self.timeouts = Timeouts(
             limit(config.header_timeout), limit(config.body_timeout), limit(config.write_timeout),
             limit(config.keepalive), int(SECOND / config.min_rate) if config.min_rate else 0,
+            limit(config.queue_timeout),
         )  # fmt: skip
         self.keepalive = self.timeouts.keepalive
         self.request_memory = config.request_memory
@@ -154,7 +156,13 @@ class Serving:
             )
         if exchange.surplus or exchange.left:
             self.warn_of_length(environ, exchange)
+        if now - start > LONG:
+            self.note_long_call()
         return now
+
+    def note_long_call(self) -> None:
+        """Who is served in the rest of this pass and in the next one may have waited."""
+        self.reactor.late = 2
 
     def warn_of_length(self, environ: Environ, exchange: Exchange) -> None:
         if exchange.surplus:
@@ -176,14 +184,19 @@ class Serving:
             self.log.error("%s in the application: this worker leaves", type(error).__name__)
             self.leave()
 
+    def dropped(self, environ: Environ) -> None:
+        """A client that had left before its request's turn came."""
+        self.errors += 1
+        if self.access is not None:
+            self.access.request(environ, "499 -", (), 0, 0.0, time.time())
+
     def refused(self, environ: Environ, error: PeerError) -> None:
         """A request that never reaches the application."""
         self.errors += 1
         if self.reactor.now >= self.next_date:
             self.tick(self.reactor.now)
-        self.log.warning(
-            "Invalid request from ip=%s: %d, %s", environ.get("REMOTE_ADDR") or "-", error.status, error.detail
-        )
+        what = "Invalid request" if error.status < 500 else "Request refused,"
+        self.log.warning("%s from ip=%s: %d, %s", what, environ.get("REMOTE_ADDR") or "-", error.status, error.detail)
         if self.access is not None:
             self.access.request(environ, f"{error.status} -", (), 0, 0.0, time.time())
 
@@ -205,6 +218,8 @@ class Serving:
     def settle(self) -> None:
         """Before the next sleep: nobody is being served, and what was counted and logged is where others see it."""
         self.free()
+        if self.reactor.late:
+            self.reactor.late -= 1
         cells = self.cells
         if self.requests:
             cells[REQUESTS] += self.requests

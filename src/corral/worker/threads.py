@@ -246,6 +246,10 @@ class Lane(Serving):
         if self.accepting:
             self.crew.leave()
 
+    def note_long_call(self) -> None:
+        if self.leading:  # nobody else has polled meanwhile
+            self.reactor.late = 2
+
     def account(self, environ: Environ, exchange: Exchange, start: int) -> int:
         now = super().account(environ, exchange, start)
         crew = self.crew

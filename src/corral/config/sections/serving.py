@@ -39,8 +39,8 @@ class Serving:
     worker_class: str | type[Any] = setting(
         "sync", "-k", "--worker-class", accept=worker_class, section="Workers", metavar="CLASS",
         help="How a worker serves: sync, with any number of waiting connections and one request at a time, or as many as "
-        "there are `threads` (gthread and threads mean the same); or a class of your own, package.module.Class or "
-        "egg:DISTRIBUTION#NAME.",
+        "there are `threads` (gthread and threads mean the same); asgi, which an ASGI application gets by itself; or a "
+        "class of your own, package.module.Class or egg:DISTRIBUTION#NAME.",
     )
     threads: int = setting(
         1, "--threads", accept=values.count, section="Workers", metavar="N",
@@ -120,6 +120,10 @@ class Serving:
     write_timeout: float = setting(
         60.0, "--write-timeout", accept=values.seconds, section="Time", metavar="SECONDS",
         help="How long a client may take nothing of its response.",
+    )
+    queue_timeout: float = setting(
+        0.0, "--queue-timeout", accept=values.seconds, section="Time", metavar="SECONDS",
+        help="How long a request may wait for a worker; 503 past it, and the application never sees it.",
     )
     min_rate: int = setting(
         500, "--min-rate", accept=values.count, section="Time", metavar="BYTES",
