@@ -69,11 +69,33 @@ def load_paste(uri: str, global_conf: Mapping[str, str]) -> Application:
     return Application(uri, found, interface_of(found))
 
 
-def check_served(found: Any, uri: str) -> None:
-    """Raises AppLoadError for an interface that this version doesn't serve, and for what isn't any."""
-    if interface_of(found) != "wsgi":
-        raise AppLoadError(f"{uri} is an ASGI application; this version serves WSGI")
-    check_parameters(found, uri)
+def serving_interface(found: Any, uri: str, wanted: str = "auto") -> str:
+    """ "wsgi" or "asgi": what is seen, or what the setting `interface` says where nothing can be seen.
+
+    Raises AppLoadError for what isn't any, and where the setting contradicts what is seen.
+    """
+    seen = interface_of(found)
+    if seen == "asgi" and wanted == "wsgi":
+        raise AppLoadError(
+            f"{uri} is an ASGI application, and interface is wsgi; leave it at auto, or wrap the application: "
+            f"a2wsgi.ASGIMiddleware"
+        )
+    if wanted == "auto":
+        check_parameters(found, uri)
+    return seen if wanted == "auto" else wanted
+
+
+def check_served(found: Any, uri: str, served: str, wanted: str = "auto") -> None:
+    """Raises AppLoadError for an application that a worker of the other kind would serve."""
+    interface = serving_interface(found, uri, wanted)
+    if interface == served:
+        return
+    if served == "asgi":
+        raise AppLoadError(
+            f"{uri} is a WSGI application, and worker_class asgi serves ASGI; leave worker_class out, or wrap the "
+            f"application: a2wsgi.WSGIMiddleware"
+        )
+    raise AppLoadError(f"{uri} is an ASGI application, and this worker_class serves WSGI; leave worker_class out")
 
 
 def check_spelling(uri: str, module_name: str, expression: str) -> None:

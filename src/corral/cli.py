@@ -231,7 +231,7 @@ def check_app(config: Config) -> int:
     uri = str(config.paste or config.wsgi_app)
     try:
         found = app.load_paste(uri, config.paste_global_conf) if config.paste else app.load(uri)
-        app.check_served(found.callable, uri)
+        app.serving_interface(found.callable, uri, config.interface)
     except (AppLoadError, ConfigError) as error:
         print(f"corral: error: {error}", file=sys.stderr)
         return error.exit_code
@@ -241,7 +241,7 @@ def check_app(config: Config) -> int:
         print(f"corral: error: the application {uri} raised, see its traceback", file=sys.stderr)
         traceback.print_exc()
         return EXIT_BOOT
-    print(f"{found.uri}: a {found.interface.upper()} application")
+    print(f"{found.uri}: {'an ASGI' if found.interface == 'asgi' else 'a WSGI'} application")
     return 0
 
 

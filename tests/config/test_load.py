@@ -256,7 +256,7 @@ def test_a_malformed_command_line_is_one_line_and_exit_code_2(load, argv, enviro
         pytest.param("-w x", "", {}, "--workers x: must be a whole number", id="an option"),
         pytest.param("-e A -e B=1", "", {}, "--env A B=1: 'A' must be NAME=VALUE", id="options"),
         pytest.param(
-            "-k gevent", "", {}, "--worker-class gevent: not supported yet; this version has sync",
+            "-k gevent", "", {}, "--worker-class gevent: not supported yet; this version has sync, gthread and asgi",
             id="a worker class",
         ),
         pytest.param(

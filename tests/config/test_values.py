@@ -6,6 +6,8 @@ from corral.config import values
 from corral.config.classes import LOGGER, logger_class, worker_class
 from corral.config.values import BadValue
 
+NOT_YET = "not supported yet; this version has sync, gthread and asgi"
+
 
 @pytest.mark.parametrize(
     ("accept", "value", "wanted"),
@@ -67,6 +69,7 @@ from corral.config.values import BadValue
         pytest.param(worker_class, "gunicorn.workers.gthread.ThreadWorker", "gthread", id="threads by their class"),
         pytest.param(worker_class, "egg:dist#name", "egg:dist#name", id="an entry point of somebody's"),
         pytest.param(worker_class, "uvicorn.workers.UvicornWorker", "uvicorn.workers.UvicornWorker", id="another's"),
+        pytest.param(worker_class, "egg:gunicorn#asgi", "asgi", id="ASGI by its entry point"),
         pytest.param(worker_class, dict, dict, id="a class"),
         pytest.param(logger_class, "gunicorn.glogging.Logger", LOGGER, id="gunicorn's logger"),
         pytest.param(logger_class, None, LOGGER, id="no logger"),
@@ -122,13 +125,13 @@ def test_what_is_accepted(accept, value, wanted):
         pytest.param(values.choice("a", "b"), "c", "must be one of a, b", id="no choice"),
         pytest.param(values.owner, 1.5, "must be a string, not float", id="a fraction of a user"),
         pytest.param(values.owner, -1, "must not be negative", id="a negative user"),
-        pytest.param(worker_class, "gevent", "not supported yet; this version has sync", id="greenlets"),
+        pytest.param(worker_class, "gevent", NOT_YET, id="greenlets"),
         pytest.param(
-            worker_class, "gunicorn.workers.gtornado.TornadoWorker", "not supported yet; this version has sync",
+            worker_class, "gunicorn.workers.gtornado.TornadoWorker", NOT_YET,
             id="tornado by its dotted name",
         ),
         pytest.param(
-            worker_class, "egg:gunicorn#asgi", "not supported yet; this version has sync", id="ASGI by its entry point"
+            worker_class, "egg:gunicorn#gevent_wsgi", NOT_YET, id="greenlets by their entry point"
         ),
         pytest.param(worker_class, 3, "must be a string, not int", id="a number for a class"),
         pytest.param(values.between(0, 2), 3, "must be from 0 to 2", id="too many"),

@@ -20,7 +20,13 @@ SHORT = {spelling: short for short, path in WORKERS.items() for spelling in (
     f"gunicorn.workers.{path}", f"egg:gunicorn#{short}", short,
 )}  # fmt: skip
 SHORT["threads"] = "gthread"
-NOT_YET = frozenset(WORKERS) - {"sync", "gthread"}
+NOT_YET = frozenset(WORKERS) - {"sync", "gthread", "asgi"}
+# Classes of packages that run uvicorn's code under gunicorn. Where those aren't installed, asgi is meant.
+UVICORN = frozenset(
+    f"{module}.{name}"
+    for module in ("uvicorn.workers", "uvicorn_worker")
+    for name in ("UvicornWorker", "UvicornH11Worker")
+)
 
 
 def worker_class(value: object) -> str | type[Any]:
@@ -28,7 +34,7 @@ def worker_class(value: object) -> str | type[Any]:
     serve, but not what they serve."""
     name = SHORT.get(name_of(value), "")
     if name in NOT_YET:
-        raise BadValue("not supported yet; this version has sync")
+        raise BadValue("not supported yet; this version has sync, gthread and asgi")
     return name or as_written(value)
 
 

@@ -204,7 +204,6 @@ class Conversation(Exchange):
 
     # Not slots: what nearly no request changes need not be set for each, 0.02 µs apiece.
     stage = START
-    may_trail = False  # the client takes trailers (RFC 9110 §6.5.1)
     trailers: list[bytes] | None = None  # those that the application has announced
 
     def respond(self, message: Message) -> None:
@@ -269,11 +268,15 @@ class Conversation(Exchange):
         if message.get("more_trailers"):
             return
         self.stage = OVER
-        if self.chunked and self.may_trail and self.trailers:
+        if self.chunked and self.trailers and self.may_trail():
             self.transmit(b"".join([b"0\r\n", *self.trailers, b"\r\n"]))
             self.check_promise()
         else:
             self.finish()
+
+    def may_trail(self) -> bool:
+        """Whether the client takes trailers (RFC 9110 §6.5.1)."""
+        return False
 
     def frame_file(self, count: int, more: bool) -> tuple[bytes, int, bytes]:
         """A piece of body that is in a file: what goes before it, how much of it goes, and what goes behind it."""

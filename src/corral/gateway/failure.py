@@ -39,14 +39,34 @@ def failing_app(error: BaseException) -> App:
     plain = text.encode("utf-8", "backslashreplace")
     html = PAGE.format(title=escape(title), text=escape(text)).encode("utf-8", "backslashreplace")
 
-    def app(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
+    def failing(environ: Environ, start_response: Callable[..., Any]) -> list[bytes]:
         kind, body = ("html", html) if "text/html" in environ.get("HTTP_ACCEPT", "").lower() else ("plain", plain)
         length = str(len(body))
         own = [("Content-Type", f"text/{kind}; charset=utf-8"), ("Content-Length", length)]
         start_response("500 Internal Server Error", own + HEADERS)
         return [body]
 
-    return app
+    return failing
+
+
+def is_failure(app: Any) -> bool:
+    return getattr(app, "__qualname__", "") == "failing_app.<locals>.failing"
+
+
+def failing_asgi(app: App) -> Any:
+    """The same for ASGI: it has no lifespan, and answers before the client has sent all."""
+
+    async def failing(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        accept = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
+        start: list[Any] = []
+        body = b"".join(app({"HTTP_ACCEPT": accept}, lambda *given: start.extend(given)))
+        headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in start[1]]
+        await send({"type": "http.response.start", "status": 500, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return failing
 
 
 def describe(error: BaseException) -> tuple[str, str]:

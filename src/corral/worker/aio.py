@@ -10,28 +10,31 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Final
 
+from corral.app import check_served
 from corral.config.hooks import NO_HOOK
 from corral.errors import AppLoadError, ConfigError
 from corral.gateway.asgi import AsgiHeads, Mount, texts
+from corral.gateway.failure import failing_asgi, is_failure
 from corral.gateway.views import Request
 from corral.net.acceptor import Acceptor
 from corral.net.aio import AsyncConnection, GuestReactor, Talk
 from corral.net.connection import Connection, Flushing, Lingering
 from corral.net.handoff import Taker
 from corral.net.handshake import Handshaking
-from corral.net.reactor import SECOND, monotonic
+from corral.net.reactor import NEVER, SECOND, monotonic
 from corral.report.choice import heed
 from corral.shared.scoreboard import Cell, Interface
 from corral.worker.base import Worker
 from corral.worker.leaving import draining
 from corral.worker.lifespan import Lifespan
-from corral.worker.orders import watch
+from corral.worker.orders import leaving_at_once, watch
 from corral.worker.origins import origin, trust_of
 from corral.worker.serving import BUSY_SINCE, Hooked, Serving, server_name
 from corral.worker.sync import SyncWorker
 
 Task = asyncio.Task[None]
 EAGER: Final = sys.version_info >= (3, 12)
+MOST_PARTINGS: Final = 100  # WebSockets a second that are told to go: all come back, to whoever is left
 DRAIN_TURN: Final = 0.1  # seconds between two looks at what is left
 SHUTDOWN_SHARE: Final = 0.1  # of graceful_timeout, for the application's shutdown
 LEAST_SHUTDOWN: Final = 1.0
@@ -45,7 +48,7 @@ class AsyncServing(Serving):
     loop: asyncio.AbstractEventLoop
     app: Any
     hooked = False
-    websocket: Any = None
+    websockets: Any = None  # what takes a WebSocket over, once one has come; False: nothing is there that could
 
     def __init__(self, worker: Worker) -> None:
         super().__init__(worker)
@@ -56,6 +59,9 @@ class AsyncServing(Serving):
         self.grace = self.config.asgi_disconnect_grace_period
         self.mount = Mount(trust_of(self.config))
         self.tasks: set[Task] = set()
+        self.sockets: set[Any] = set()
+        self.ping_interval = int(self.config.websocket_ping_interval * SECOND)
+        self.ping_timeout = int(self.config.websocket_ping_timeout * SECOND) or NEVER
         self.launch: Callable[[Any], Task]
         self.gone: asyncio.Future[None] | None = None
         self.turning: asyncio.Future[None] | None = None
@@ -98,6 +104,18 @@ class AsyncServing(Serving):
         task.add_done_callback(ended)
 
     # -- what a connection asks of its Site
+
+    def upgrade(self, connection: AsyncConnection) -> bool:
+        """Whether the request was one for a WebSocket, and has been taken over."""
+        if self.websockets is None:
+            try:
+                from corral.net.websocket import take_over  # lazily: 3 MiB, for applications that have WebSockets
+
+                self.websockets = take_over
+            except ImportError:
+                self.websockets = False
+                self.log.warning("A client asks for a WebSocket, which needs: pip install 'corral[websockets]'")
+        return bool(self.websockets and self.websockets(connection))
 
     def greet(self, talk: Talk) -> None:
         """With pre_request."""
@@ -196,7 +214,11 @@ class AsyncWorker(SyncWorker):
 
     def load_wsgi(self) -> None:
         self.seal = self.place.secure()
-        Worker.load_wsgi(self)
+        with leaving_at_once(self):
+            Worker.load_wsgi(self)
+        if is_failure(self.wsgi):
+            self.wsgi = failing_asgi(self.wsgi)
+        check_served(self.wsgi, str(self.cfg.wsgi_app), "asgi", self.cfg.interface)
         self.prepare()
 
     def prepare(self) -> None:
@@ -290,6 +312,7 @@ class AsyncWorker(SyncWorker):
     async def drain(self, acceptors: list[Acceptor], taker: Taker | None) -> None:
         """leaving.draining, each step of it in the loop itself: an application may begin with a request there."""
         serving, loop = self.serving, self.serving.loop
+        self.part_sockets(loop)
         steps = draining(serving, acceptors, taker)
         while await in_loop(loop, lambda: next(steps, True)) is None and not self.hurried:
             serving.reactor.arm()
@@ -297,6 +320,13 @@ class AsyncWorker(SyncWorker):
             await asyncio.wait((serving.turning,), timeout=DRAIN_TURN)
         while serving.tasks and monotonic() < serving.stop_at and not self.hurried:
             await asyncio.wait(serving.tasks, timeout=DRAIN_TURN)
+
+    def part_sockets(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Tell every WebSocket to go, one by one: their clients come back at once."""
+        sockets = list(self.serving.sockets)
+        span = min(len(sockets) / MOST_PARTINGS, self.cfg.graceful_timeout / 2)
+        for number, socket in enumerate(sockets):
+            loop.call_later(span * number / len(sockets), socket.go_away)
 
     async def let_go(self) -> None:
         """Close what is left, and cancel who is at work still."""
@@ -361,7 +391,7 @@ def new_serving(worker: Worker) -> AsyncServing:
 def become_async(worker: SyncWorker) -> None:
     """The application turned out to be ASGI. The object stays: hooks hold it, and what they have put on it."""
     if type(worker) is not SyncWorker:
-        raise AppLoadError(f"{worker.cfg.wsgi_app} is an ASGI application; {type(worker).__name__} serves WSGI")
+        check_served(worker.wsgi, str(worker.cfg.wsgi_app), "wsgi", worker.cfg.interface)
     before = worker.serving
     worker.__class__ = AsyncWorker
     worker.serving = new_serving(worker)

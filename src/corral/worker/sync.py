@@ -6,7 +6,7 @@ It knows how listeners, connections and the worker meet; it must not know HTTP.
 from types import FrameType
 from typing import Any
 
-from corral.app import check_served, interface_of
+from corral.app import serving_interface
 from corral.config.hooks import NO_HOOK
 from corral.config.settings import Config
 from corral.net.acceptor import Acceptor
@@ -56,13 +56,10 @@ class SyncWorker(Worker):
         self.seal = self.place.secure()
         with leaving_at_once(self):
             super().load_wsgi()
-        if interface_of(self.wsgi) == "asgi":
+        if serving_interface(self.wsgi, str(self.cfg.wsgi_app), self.cfg.interface) == "asgi":
             from corral.worker.aio import become_async  # lazily: asyncio, 3 MiB, for those who have such an application
 
             become_async(self)
-            self.prepare()
-            return
-        check_served(self.wsgi, str(self.cfg.wsgi_app))
         self.prepare()
 
     def prepare(self) -> None:

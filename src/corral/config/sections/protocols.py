@@ -8,7 +8,6 @@ from corral.config.row import setting, switch
 LOCAL = values.Names(("127.0.0.1", "::1"))
 SCHEMES = values.Fixed({"X-FORWARDED-PROTOCOL": "ssl", "X-FORWARDED-PROTO": "https", "X-FORWARDED-SSL": "on"})
 HTTP2 = "HTTP/2 comes in a later version"
-ASGI = "ASGI comes in a later version"
 
 
 def tls_version(value: object) -> str | int:
@@ -147,22 +146,34 @@ class Protocols:
 
     # -- ASGI --
     asgi_loop: str = setting(
-        "auto", "--asgi-loop", accept=values.choice("auto", "asyncio", "uvloop"), section="ASGI", metavar="LOOP",
-        help="The event loop: auto, asyncio or uvloop.", effect=ASGI,
+        "auto", "--asgi-loop", "--loop", accept=values.choice("auto", "asyncio", "uvloop"), section="ASGI",
+        metavar="LOOP", help="The event loop: asyncio, uvloop, or auto, which is uvloop where that is installed.",
     )
     asgi_lifespan: str = setting(
         "auto", "--asgi-lifespan", accept=values.choice("auto", "on", "off"), section="ASGI", metavar="MODE",
-        help="Whether the application is told of its start and end: auto, on or off.", effect=ASGI,
+        help="Whether the application is told of its start and end: on, off, or auto, if it has a lifespan.",
     )
     asgi_disconnect_grace_period: float = setting(
         3.0, "--asgi-disconnect-grace-period", accept=values.seconds, section="ASGI", metavar="SECONDS",
-        help="How long a request goes on whose client has left.", effect=ASGI,
+        help="How long a request goes on whose client has left; then it is cancelled. 0 is at once.",
     )
     websocket_max_message_size: int = setting(
         1 << 24, "--websocket-max-message-size", accept=values.count, section="ASGI", metavar="BYTES",
-        help="The largest message of a WebSocket.", effect=ASGI,
+        help="The largest message of a WebSocket; a larger one closes it with 1009.",
     )
     root_path: str = setting(
         "", "--root-path", accept=values.some_text, section="ASGI", metavar="PATH",
-        help="The path below which a proxy has put the application.", effect=ASGI,
+        help="The path below which a proxy has put the application.",
+    )
+    interface: str = setting(
+        "auto", "--interface", accept=values.choice("auto", "wsgi", "asgi"), section="ASGI", metavar="NAME",
+        help="What the application is: wsgi, asgi, or auto, which looks at it.",
+    )
+    websocket_ping_interval: float = setting(
+        20.0, "--websocket-ping-interval", accept=values.seconds, section="ASGI", metavar="SECONDS",
+        help="How long a WebSocket may be silent before the client is asked whether it is still there. 0 turns it off.",
+    )
+    websocket_ping_timeout: float = setting(
+        20.0, "--websocket-ping-timeout", accept=values.seconds, section="ASGI", metavar="SECONDS",
+        help="How long the client may take to answer that; then the WebSocket is closed with 1011.",
     )
