@@ -26,6 +26,10 @@ ELSEWHERE = {
     "enable_stdio_inheritance": "live/settings/test_processes.py::test_enable_stdio_inheritance",
     "check_config": "live/settings/test_processes.py::test_the_server_is_not_started",
     "print_config": "live/settings/test_processes.py::test_the_server_is_not_started",
+    "control_socket": "live/test_ctl.py::test_status_and_workers",
+    "control_socket_mode": (
+        "live/test_ctl.py::test_it_is_the_owners_alone_unless_a_mode_says_otherwise_and_goes_with_the_server"
+    ),
     "control_socket_disable": "live/settings/test_all.py::test_there_is_no_control_socket_to_disable",
     "ssl_context": "live/settings/test_tls_settings.py::test_ssl_context",
     "daemon": "live/test_arbiter_start.py::test_a_daemon_leaves_the_terminal_when_it_has_started",
