@@ -26,7 +26,6 @@ from corral.report import choice
 from corral.server.controls import Controls
 from corral.server.generation import Generation, Shared, prepare_tls
 from corral.server.master import Master
-from corral.server.mold import Mold, load_site
 from corral.server.notify import Supervisor
 from corral.server.site import Site
 from corral.server.surroundings import Surroundings
@@ -291,6 +290,8 @@ class Server:
 
     def preload(self, number: int) -> None:
         """Once for all workers: in a mold, or where the system has no way to adopt its workers, here."""
+        from corral.server.mold import Mold, load_site  # lazily: only who preloads
+
         generation = self.generations[number]
         config, log = generation.config, generation.log
         if process.adopt_orphans():

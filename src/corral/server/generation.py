@@ -15,8 +15,6 @@ from corral.net.handoff import Channel
 from corral.net.listener import Listener
 from corral.report.choice import open_access
 from corral.server.master import Master
-from corral.server.mold import Mold
-from corral.server.order import Order, Traces
 from corral.server.site import Site
 from corral.server.surroundings import Surroundings
 from corral.shared import process
@@ -27,6 +25,7 @@ from corral.worker.place import Heartbeat, Place
 
 if TYPE_CHECKING:
     from corral.net.tls import ContextFactory
+    from corral.server.mold import Mold
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -58,21 +57,19 @@ class Generation:
     worker_class: Any
     tls: "ContextFactory | None" = None
     listeners: list[Listener] = field(default_factory=list)
-    mold: Mold | None = None  # with preload_app
+    mold: "Mold | None" = None  # with preload_app
 
     def spawn(self, shared: Shared, row: Row, age: int) -> tuple[int, Any]:
         """Fork a worker: its pid, and itself as it was before the fork. Raises OSError, and NotYet."""
         if self.mold is not None and not self.mold.ready():
             raise NotYet
         worker = self.worker(shared, row, age)
-        before = Traces(worker)
-        shared.master.call("pre_fork", worker)
         if self.mold is None:
-            pid = process.fork(lambda: self.child(shared, worker))
+            shared.master.call("pre_fork", worker)
+            worker.pid = process.fork(lambda: self.child(shared, worker))
         else:
-            pid = self.mold.fork(Order(row.slot, age, self.mold.logs_reopened, before.since(self.log)).pack())
-        worker.pid = pid
-        return pid, worker
+            worker.pid = self.mold.fork(row.slot, worker)
+        return worker.pid, worker
 
     def worker(self, shared: Shared, row: Row, age: int) -> Any:
         place = Place(
@@ -99,6 +96,8 @@ class Generation:
 
     def cast(self, shared: Shared, message: bytes) -> int:
         """In a process forked from the mold, which has parted already: be the worker that the arbiter has ordered."""
+        from corral.server.order import Order  # lazily: only who preloads
+
         process.close_descriptors(shared.private)
         order = Order.unpack(message)
         worker = self.worker(shared, shared.board.row(order.slot), order.age)

@@ -21,6 +21,7 @@ from corral.arbiter.recorder import say
 from corral.arbiter.stacks import parse
 from corral.config.hooks import NO_HOOK
 from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
+from corral.server.order import Order, Traces
 from corral.server.sharing import Loading
 from corral.shared import process
 from corral.shared.wakeup import ignore
@@ -109,10 +110,16 @@ class Mold:
 
     # orders
 
-    def fork(self, order: bytes) -> int:
-        """A worker's pid. Raises OSError."""
+    def fork(self, slot: int, worker: Any) -> int:
+        """Its pid. `worker` is what hooks in the arbiter know of it. Raises OSError."""
+        traces = Traces(worker)
+        self.server.master.call("pre_fork", worker)
+        left = traces.since(self.server.log)
+        return self.order(Order(slot, worker.age, self.logs_reopened, left).pack())
+
+    def order(self, message: bytes) -> int:
         assert self.channel is not None
-        self.channel.send(order)
+        self.channel.send(message)
         poll = select.poll()
         poll.register(self.channel, select.POLLIN)
         answer = self.channel.recv(LONGEST) if poll.poll(FORK_PATIENCE * 1000) else b"late"
