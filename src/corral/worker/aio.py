@@ -27,7 +27,7 @@ from corral.shared.scoreboard import Cell, Interface
 from corral.worker.base import Worker
 from corral.worker.leaving import draining
 from corral.worker.lifespan import Lifespan
-from corral.worker.orders import leaving_at_once, watch
+from corral.worker.orders import Quit, leaving_at_once, watch
 from corral.worker.origins import origin, trust_of
 from corral.worker.serving import BUSY_SINCE, Hooked, Serving, server_name
 from corral.worker.sync import SyncWorker
@@ -207,7 +207,10 @@ class AsyncWorker(SyncWorker):
 
     def init_process(self) -> None:
         self.serving = new_serving(self)
-        Worker.init_process(self)
+        try:
+            Worker.init_process(self)
+        except Quit:
+            self.serving.settle()
 
     def init_signals(self) -> None:
         watch(self, by_python=True)

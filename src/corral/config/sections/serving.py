@@ -38,8 +38,8 @@ class Serving:
     )
     worker_class: str | type[Any] = setting(
         "sync", "-k", "--worker-class", accept=worker_class, section="Workers", metavar="CLASS",
-        help="How a worker serves: sync, with any number of waiting connections and one request at a time, or as many as "
-        "there are `threads` (gthread and threads mean the same); asgi, which an ASGI application gets by itself; or a "
+        help="How a worker serves: sync, with any number of waiting connections and one request at a time, or as many "
+        "as there are `threads` (gthread and threads mean the same); asgi, which an ASGI application gets by itself; or a "
         "class of your own, package.module.Class or egg:DISTRIBUTION#NAME.",
     )
     threads: int = setting(
@@ -77,7 +77,8 @@ class Serving:
     warmup: tuple[str, ...] = setting(
         values.Names(), "--warmup", accept=values.paths, section="Workers", metavar="PATH", append=True,
         help="A worker is ready only after the application has answered these paths below 500, as GET requests that it "
-        "is asked inside the worker. May be given several times.",
+        "is asked inside the worker, and with preload_app also before the fork, so that what it makes then is shared. "
+        "May be given several times.",
     )
     sendfile: bool = setting(
         True, "--no-sendfile", accept=values.flag, section="Workers", constant=False, env="SENDFILE",
