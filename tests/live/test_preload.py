@@ -129,6 +129,7 @@ def test_a_mold_that_dies_is_replaced_when_a_worker_is_wanted(server):
     another = mold_of(server)
     wait_until(lambda: len(server.workers) == 3, "a second worker and its mold")
     os.kill(first["worker"], signal.SIGKILL)
+    wait_until(lambda: not alive(first["worker"]), "the end of the first worker")
     assert facts(server)["loader"] == another
     assert server.stop() == 0
 

@@ -23,6 +23,7 @@ from corral.config.hooks import NO_HOOK
 from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
 from corral.server.order import Order, Traces
 from corral.server.sharing import Loading
+from corral.server.surroundings import Surroundings
 from corral.shared import process
 from corral.shared.wakeup import ignore
 from corral.worker.orphan import end_at_once
@@ -215,7 +216,7 @@ def be_mold(server: "Server", generation: "Generation", channel: socket.socket, 
         signal.signal(signum, ignore)  # a Ctrl-C is the arbiter's, who still may need workers
     process.set_title(f"corral: mold [{config.proc_name}]")
     end_at_once(shared.lifeline)
-    code = load(generation, stacks)
+    code = load(generation, shared.surroundings, stacks)
     os.close(stacks)
     if code:
         return code
@@ -228,7 +229,7 @@ def be_mold(server: "Server", generation: "Generation", channel: socket.socket, 
     return 0
 
 
-def load(generation: "Generation", stacks: int) -> int:
+def load(generation: "Generation", surroundings: Surroundings, stacks: int) -> int:
     """The exit code, 0 if there is an application."""
     import faulthandler
 
@@ -236,6 +237,8 @@ def load(generation: "Generation", stacks: int) -> int:
     if not faulthandler.is_enabled():
         faulthandler.enable(stacks)
     try:
+        surroundings.leave()  # they may be those of a later generation
+        surroundings.enter(config)
         become_owner(config, log)
         return load_site(generation)
     except ConfigError as error:

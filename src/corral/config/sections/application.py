@@ -46,7 +46,8 @@ class Application:
     )
     preload_app: bool = switch(
         "--preload", section="Application",
-        help="Load the application once, before the workers are forked: they share its memory and start at once.",
+        help="Load the application once, in a process of its own from which the workers are forked: they share its "
+        "memory and start at once. A reload loads it anew.",
     )
     strict_config: bool = switch(
         "--strict-config", section="Application",
