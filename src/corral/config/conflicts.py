@@ -25,7 +25,7 @@ CONFLICTS = (
     ),
     Conflict(
         lambda c: c.preload_app and c.reload,
-        "reload with preload_app: what was loaded before the fork stays as it is until HUP, so that changes aren't seen",
+        "reload with preload_app: what was loaded before the fork stays as it is until HUP: changes aren't seen",
     ),
     Conflict(
         lambda c: bool(c.reload_extra_files) and not c.reload,
