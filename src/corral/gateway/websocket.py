@@ -25,6 +25,7 @@ GOING_AWAY: Final = 1001
 NO_CODE: Final = 1005
 ABNORMAL: Final = 1006
 INTERNAL: Final = 1011
+NO_LIMIT: Final = 1 << 62
 SHORT: Final = 125  # bytes: the length stands in the frame's second byte
 # Shorter messages hardly become shorter still, and deflate takes 10 µs to say so.
 WORTH_DEFLATING: Final = 256
@@ -79,7 +80,7 @@ EXTENSIONS: Final = [
 class WebSocket:
     """One connection's protocol: bytes to messages, messages to bytes. `outgoing` is to be sent after each call."""
 
-    __slots__ = ("clean", "close_code", "close_reason", "handshake", "kind", "outgoing", "pieces", "protocol")
+    __slots__ = ("clean", "close_code", "close_reason", "handshake", "kind", "most", "outgoing", "pieces", "protocol")
 
     def __init__(self, line: RequestLine, headers: Fields, max_size: int) -> None:
         """Raises PeerError for a handshake that isn't one."""
@@ -101,6 +102,7 @@ class WebSocket:
         self.handshake = [
             (name.encode(), value.encode()) for name, value in response.headers.raw_items() if name.startswith("Sec-")
         ]
+        self.most = max_size or NO_LIMIT
         self.clean = True  # the library is between two messages
         self.kind = TEXT
         self.pieces: list[bytes] | None = None  # of a message in fragments
@@ -128,7 +130,7 @@ class WebSocket:
         """The messages in `data`. Look at `close_code` afterwards."""
         messages: list[Message] = []
         if self.clean and not self.close_code:
-            data = read_short(data, messages)
+            data = read_whole(data, messages, self.most)
             if not data:
                 return messages
         protocol = self.protocol
@@ -219,18 +221,21 @@ class WebSocket:
         return outgoing[0] if len(outgoing) == 1 else b"".join(outgoing)
 
 
-def read_short(data: bytes, messages: list[Message]) -> bytes:
-    """Whole short messages at the start of `data`, 1 µs each where the library takes 6; what is left is for it."""
+def read_whole(data: bytes, messages: list[Message], most: int) -> bytes:
+    """Whole messages of one frame at the start of `data`, 1 µs each where the library takes 6; the rest is for it."""
     at, end = 0, len(data)
     while end - at >= 6:
-        first, second = data[at], data[at + 1]
-        size = second - 0x80  # below 0: it isn't masked, which is an error
-        if (first != TEXT and first != BINARY) or not 0 <= size <= SHORT:
+        first, size, start = data[at], data[at + 1] - 0x80, at + 2  # below 0: it isn't masked, which is an error
+        if first != TEXT and first != BINARY:
             break
-        stop = at + 6 + size
-        if stop > end:
+        if size > SHORT:
+            if size != 126:
+                break
+            size, start = data[at + 2] << 8 | data[at + 3], at + 4
+        stop = start + 4 + size
+        if size < 0 or stop > end or size > most:
             break
-        payload = apply_mask(data[at + 6 : stop], data[at + 2 : at + 6])
+        payload = apply_mask(data[start + 4 : stop], data[start : start + 4])
         if first == TEXT:
             try:
                 messages.append({"type": "websocket.receive", "text": payload.decode()})
