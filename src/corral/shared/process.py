@@ -46,8 +46,8 @@ def fork(child: Callable[[], int], *, frozen: bool = False) -> int:
 
 
 def freeze() -> None:
-    """A collector writes to every object it visits, and so unshares its page. What is frozen it never visits again, here
-    nor in a child, so a parent stays frozen; what became garbage since the last fork is freed before."""
+    """A collector writes to every object it visits, and so unshares its page. What is frozen it never visits again,
+    here nor in a child, so a parent stays frozen; what became garbage since the last fork is freed before."""
     gc.collect()
     gc.freeze()
 
