@@ -81,7 +81,7 @@ class Site(Service, Protocol):
 class GuestReactor(Reactor):
     """A reactor in a loop that sleeps for both. Its deadlines are one timer of the loop."""
 
-    __slots__ = ("armed_at", "loop", "timer", "turned")
+    __slots__ = ("armed_at", "loop", "stirred", "timer", "turned")
 
     def __init__(self) -> None:
         super().__init__()
@@ -89,6 +89,7 @@ class GuestReactor(Reactor):
         self.timer: asyncio.TimerHandle | None = None
         self.armed_at = NEVER
         self.turned: Callable[[], None] = self.arm
+        self.stirred: Callable[[], None] = self.arm  # called before each turn
 
     def enter(self, loop: asyncio.AbstractEventLoop, turned: Callable[[], None]) -> None:
         """From here on `loop` sleeps; `turned` is called after each turn."""
@@ -106,6 +107,7 @@ class GuestReactor(Reactor):
 
     def wait(self) -> list[tuple[int, int]]:
         """What is ready now. The loop has slept."""
+        self.stirred()
         events: list[tuple[int, int]] = self._poller.poll(0)
         self.now = now = monotonic()
         if now >= self.wake_at:

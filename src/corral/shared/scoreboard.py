@@ -69,6 +69,7 @@ class Cell(IntEnum):
     TAKES = 12  # 1 while this worker takes connections that others hand over
     GIVEN = 13
     TAKEN = 14
+    BLOCKED = 19  # how often the loop didn't turn for a while, see worker.blocking
     WISH = 20
     RECORDER = 21  # the signal at which this worker writes its stacks, see worker.recorder; 0: it doesn't
     EXPLAINED = 22  # the arbiter has logged the stacks; there is no need to do it again
@@ -80,7 +81,7 @@ class Cell(IntEnum):
 
 
 # A slot goes on counting these when its worker is replaced.
-TOTALS = frozenset((Cell.REQUESTS, Cell.ERRORS, Cell.BYTES_OUT, Cell.GIVEN, Cell.TAKEN))
+TOTALS = frozenset((Cell.REQUESTS, Cell.ERRORS, Cell.BYTES_OUT, Cell.GIVEN, Cell.TAKEN, Cell.BLOCKED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ from corral.net.reactor import NEVER, SECOND, monotonic
 from corral.report.choice import heed
 from corral.shared.scoreboard import Cell, Interface
 from corral.worker.base import Worker
+from corral.worker.blocking import BlockWatch
 from corral.worker.leaving import draining
 from corral.worker.lifespan import Lifespan
 from corral.worker.orders import Quit, leaving_at_once, watch
@@ -81,6 +82,17 @@ class AsyncServing(Serving):
             self.gone.set_result(None)
 
     # -- the loop
+
+    def watch_blocks(self) -> None:
+        """From here on; what the application's start-up does holds up nobody."""
+        self.reactor.stirred = BlockWatch(self.loop, self.answering, self.note_block, self.log).stir
+
+    def answering(self) -> bool:
+        """Whether a request is in flight that isn't a WebSocket's, which may be silent for hours."""
+        return len(self.tasks) > len(self.sockets)
+
+    def note_block(self) -> None:
+        self.cells[Cell.BLOCKED] += 1
 
     def turned(self) -> None:
         self.settle()
@@ -253,6 +265,7 @@ class AsyncWorker(SyncWorker):
         acceptors, taker = self.open()
         self.started = True
         self.notify()
+        serving.watch_blocks()
         serving.beat()
         assert serving.gone is not None
         await serving.gone

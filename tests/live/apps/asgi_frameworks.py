@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import os
 
 done = []
@@ -104,6 +105,7 @@ def starlette_site():
         return StreamingResponse(pieces())
 
     async def tell(request):
+        gc.collect()  # generators that were left in the middle end when they are collected
         return JSONResponse({"done": done, "tasks": len(asyncio.all_tasks())})
 
     async def ws(socket):
