@@ -19,6 +19,7 @@ TICK: Final = 0.1  # seconds
 LOOK: Final = 0.125
 BLOCKED: Final = 0.25
 QUIET: Final = 10  # ticks without anything to do, and both sleep
+WAITING: Final = frozenset(("select", "run_forever"))
 SERVER: Final = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 monotonic = time.monotonic
@@ -101,13 +102,8 @@ def describe(frame: FrameType | None) -> str:
             assert inner is not None
             return at if frame is inner else f"{at}, in {place(inner)}"
         frame = frame.f_back
-    if (
-        inner is None
-        or inner.f_code.co_filename.startswith(SERVER)
-        or inner.f_code.co_name in ("select", "run_forever")
-    ):
-        return ""
-    return place(inner)
+    waits = inner is None or inner.f_code.co_filename.startswith(SERVER) or inner.f_code.co_name in WAITING
+    return "" if inner is None or waits else place(inner)
 
 
 def place(frame: FrameType) -> str:

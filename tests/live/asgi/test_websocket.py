@@ -126,8 +126,8 @@ def test_a_message_that_is_too_large_closes_with_1009(make_server):
     async def talk():
         for message in ("x" * 1001, ["y" * 600, "y" * 600]):
             async with connect(server) as client:
+                await client.send(message)
                 with pytest.raises(ConnectionClosed) as caught:
-                    await client.send(message)
                     await client.recv()
                 assert caught.value.rcvd.code == 1009
 
