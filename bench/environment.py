@@ -15,7 +15,7 @@ VENV = CHECKOUT / ".bench" / "venv"
 BINARIES = VENV / "bin"
 STAMP = VENV / "installed"
 REQUIREMENTS = HERE / "requirements.txt"
-SHOWN = ("corral", "django", "fastpysgi", "flask", "granian", "gunicorn", "pyuwsgi", "waitress")
+SHOWN = ("corral", "django", "fastpysgi", "flask", "granian", "gunicorn", "pyuwsgi", "uvicorn", "waitress")
 
 
 class EnvironmentFailed(Exception):

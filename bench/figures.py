@@ -148,6 +148,14 @@ CRITERIA: tuple[Criterion, ...] = (
     AtMostRatio("bare", "fastpysgi", 1.3),
     AtMostRatio("browser", "fastpysgi", 1.3),
     AtMostMore("bare", "corral+log", 4.0),
+    AtMostRatio("asgi-bare", "uvicorn", 0.45),
+    AtMostRatio("asgi-browser", "uvicorn", 0.45),
+    AtMostRatio("fastapi", "uvicorn", 0.85),
+    AtMostRatio("asgi-bare", "granian-asgi", 0.75),
+    AtMostRatio("asgi-browser", "granian-asgi", 0.75),
+    AtMostRatio("asgi-different", "granian-asgi", 1.0),
+    AtMostRatio("asgi-post", "granian-asgi", 0.6),
+    AtMostRatio("asgi-1m", "granian-asgi", 0.9),
 )
 
 

@@ -62,10 +62,11 @@ def compare(options: argparse.Namespace) -> int:
 
 
 def taking_part(scenario: Scenario, options: argparse.Namespace) -> list[Server]:
+    servers = [server for server in options.servers if scenario.interface in server.interfaces]
     if options.criteria:
         needed = {name for criterion in CRITERIA if criterion.scenario == scenario.name for name in criterion.servers}
-        return [server for server in options.servers if server.name in needed]
-    return [server for server in options.servers if not server.scenarios or scenario.name in server.scenarios]
+        return [server for server in servers if server.name in needed]
+    return [server for server in servers if not server.scenarios or scenario.name in server.scenarios]
 
 
 class Failed(Exception):

@@ -27,6 +27,7 @@ class Scenario:
     body: bytes | None = None
     content_type: str = "text/plain"
     answer: bytes | dict[str, object] = HELLO
+    interface: str = "wsgi"
 
 
 SCENARIOS = (
@@ -63,6 +64,44 @@ SCENARIOS = (
         path="/items/42?currency=CHF",
         content_type="application/json",
         answer=ITEM,
+    ),
+    Scenario(name="asgi-bare", what="ASGI, one Host header", app="asgi_apps:hello", interface="asgi"),
+    Scenario(
+        name="asgi-browser",
+        what="ASGI, twelve headers of a browser, a cookie among them",
+        app="asgi_apps:hello",
+        script="browser.lua",
+        interface="asgi",
+    ),
+    Scenario(
+        name="asgi-different",
+        what="ASGI, a path and eleven header values that never come twice",
+        app="asgi_apps:hello",
+        script="different.lua",
+        interface="asgi",
+    ),
+    Scenario(
+        name="asgi-post",
+        what="ASGI, a body of 1 KB that the application reads",
+        app="asgi_apps:count",
+        script="post.lua",
+        method="POST",
+        headers={"Content-Type": "application/octet-stream"},
+        body=b"x" * 1024,
+        answer=b"1024 bytes",
+        interface="asgi",
+    ),
+    Scenario(
+        name="asgi-1m", what="ASGI, an answer of 1 MB", app="asgi_apps:megabyte", answer=MEGABYTE, interface="asgi"
+    ),
+    Scenario(
+        name="fastapi",
+        what="a JSON view of a small FastAPI application",
+        app="fastapi_site:app",
+        path="/items/42?currency=CHF",
+        content_type="application/json",
+        answer=ITEM,
+        interface="asgi",
     ),
 )
 
