@@ -110,8 +110,14 @@ def read_headers(block: bytes, keeps: Callable[[bytes], bool]) -> Fields:
     `keeps` is asked about names with an underscore: an application that turns hyphens to underscores could take them
     for what a proxy sets.
     """
+    lines = block.split(b"\r\n")
+    if b" \r" not in block and b":  " not in block and b"\t" not in block and block[-1:] != b" ":
+        try:
+            return [(names[name], value) for name, _, value in [line.partition(b": ") for line in lines]]
+        except KeyError:
+            pass  # a new name, or a value right behind its colon
     headers: Fields = []
-    for line in block.split(b"\r\n"):
+    for line in lines:
         name, _, value = line.partition(b":")
         known = names.get(name)
         if known is None:
@@ -217,19 +223,23 @@ class Conversation(Exchange):
                 self.send_whole(data if type(data) is bytes else as_bytes(data))
                 self.stage = OVER
         elif kind == "http.response.start" and self.stage == START:
-            status = message["status"]
-            self.status = STATUSES.get(status) or new_status(status)
-            headers = message.get("headers", ())
-            self.headers = headers if type(headers) is list else list(headers)
-            if message.get("trailers"):
-                self.trailers = []
-            self.stage = BODY
+            self.begin(message)
         elif kind == "http.response.trailers" and self.stage == TRAILERS:
             self.take_trailers(message)
         elif kind == "http.response.early_hint" and self.stage == START:
             self.early_hints([(b"Link", link) for link in message["links"]])  # type: ignore[misc]
         else:
             self.respond_otherwise(kind, message)
+
+    def begin(self, message: Message) -> None:
+        """Take an http.response.start. Nothing leaves before the first piece of body."""
+        status = message["status"]
+        self.status = STATUSES.get(status) or new_status(status)
+        headers = message.get("headers", ())
+        self.headers = headers if type(headers) is list else list(headers)
+        if message.get("trailers"):
+            self.trailers = []
+        self.stage = BODY
 
     def respond_otherwise(self, kind: str, message: Message) -> None:
         """What isn't a plain response: overridden for what needs more than this module knows."""
