@@ -192,6 +192,10 @@ async def block(scope, receive, send):
     await answer(send, b"blocked")
 
 
+async def fast(scope, receive, send):
+    await answer(send, b"fast")
+
+
 async def patient(scope, receive, send):
     await asyncio.sleep(3)
     await answer(send, b"patient")

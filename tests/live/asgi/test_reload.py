@@ -1,0 +1,26 @@
+"""Reloads under keep-alive clients: nobody's connection is closed, on either loop."""
+
+import signal
+
+import pytest
+from live.regulars import Regulars
+from live.wire import APPS
+
+CLIENTS = 50
+TURNS = 6
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_reloads_close_no_connection(make_server, loop):
+    server = make_server().start(
+        "asgi_probe:app", "--chdir", str(APPS), "-w", "2", "--keep-alive", "20", "--asgi-loop", loop
+    )
+    clients = Regulars(server.connect, CLIENTS)
+    clients.until(1)
+    for generation in range(2, 2 + TURNS):
+        server.signal(signal.SIGHUP)
+        server.wait_for(f"Reload complete: generation {generation} is ready")
+        clients.until(generation)
+    requests, failures = clients.stop()
+    assert failures == []
+    assert requests > CLIENTS * TURNS
