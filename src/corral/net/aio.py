@@ -78,6 +78,53 @@ class Site(Service, Protocol):
     def keep(self, task: "asyncio.Task[None]", ended: Callable[["asyncio.Task[None]"], None]) -> None: ...
 
 
+class LoopPoller:
+    """epoll's verbs where there is no epoll to be a guest (macOS, for development): each descriptor is the loop's."""
+
+    def __init__(self) -> None:
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.turn: Callable[[], None]
+        self.wanted: dict[int, int] = {}
+        self.ready: dict[int, int] = {}
+
+    def enter(self, loop: asyncio.AbstractEventLoop, turn: Callable[[], None]) -> None:
+        self.loop, self.turn = loop, turn
+        for fd, events in self.wanted.items():
+            self.modify(fd, events)
+
+    def register(self, fd: int, events: int) -> None:
+        self.modify(fd, events)
+
+    def modify(self, fd: int, events: int) -> None:
+        self.wanted[fd] = events
+        if self.loop is None:
+            return
+        if events & READ:
+            self.loop.add_reader(fd, self.note, fd, READ)
+        else:
+            self.loop.remove_reader(fd)
+        if events & WRITE:
+            self.loop.add_writer(fd, self.note, fd, WRITE)
+        else:
+            self.loop.remove_writer(fd)
+
+    def unregister(self, fd: int) -> None:
+        self.modify(fd, 0)
+        del self.wanted[fd]
+        self.ready.pop(fd, None)
+
+    def note(self, fd: int, event: int) -> None:
+        self.ready[fd] = self.ready.get(fd, 0) | event
+        self.turn()
+
+    def poll(self, timeout: float | None) -> list[tuple[int, int]]:
+        ready, self.ready = self.ready, {}
+        return list(ready.items())
+
+    def close(self) -> None:
+        pass
+
+
 class GuestReactor(Reactor):
     """A reactor in a loop that sleeps for both. Its deadlines are one timer of the loop."""
 
@@ -85,6 +132,8 @@ class GuestReactor(Reactor):
 
     def __init__(self) -> None:
         super().__init__()
+        if not hasattr(self._poller, "fileno"):
+            self._poller = LoopPoller()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.armed_at = NEVER
@@ -95,12 +144,16 @@ class GuestReactor(Reactor):
         """From here on `loop` sleeps; `turned` is called after each turn."""
         self.loop = loop
         self.turned = turned
-        loop.add_reader(self._poller.fileno(), self.turn)
+        if isinstance(self._poller, LoopPoller):
+            self._poller.enter(loop, self.turn)
+        else:
+            loop.add_reader(self._poller.fileno(), self.turn)
         self.arm()
 
     def leave(self) -> None:
         if self.loop is not None:
-            self.loop.remove_reader(self._poller.fileno())
+            if not isinstance(self._poller, LoopPoller):
+                self.loop.remove_reader(self._poller.fileno())
             if self.timer is not None:
                 self.timer.cancel()
         self.loop = None
