@@ -304,3 +304,18 @@ def test_where_two_parsers_accept_they_read_the_same(data: bytes) -> None:
         requests = [(r["method"], r["target"], r["body"]) for r in ours if isinstance(r, dict)]
         assert requests[: len(theirs)] == theirs  # h11 ends every connection of HTTP/1.0
         assert len(theirs) > 0 or not requests
+
+
+def test_connections_that_begin_alike_are_read_alike() -> None:
+    """The first block of fields is remembered across connections; every difference is seen."""
+    ask = b"GET /%d HTTP/1.1\r\nHost: a\r\nX-Real-IP: 192.0.2.%d\r\n\r\n"
+    for number in (1, 1, 1, 2, 2, 2, 1, 3):
+        inbound = receive(ask % (number, number), own={"REMOTE_ADDR": str(number)})
+        assert inbound.fields == {
+            **BASE, "REMOTE_ADDR": str(number), "HTTP_HOST": "a", "HTTP_X_REAL_IP": f"192.0.2.{number}",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+        }  # fmt: skip
+        inbound.fields.clear()
+    old = receive(ask.replace(b"HTTP/1.1", b"HTTP/1.0") % (1, 1))
+    assert not old.framing.keep_alive
+    assert old.fields["SERVER_PROTOCOL"] == "HTTP/1.0"

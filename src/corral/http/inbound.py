@@ -36,6 +36,30 @@ _seen = [0] * (SEEN_MASK + 1)
 NAMES: Final = FieldNames()
 
 
+class LastBlock:
+    """Clients that open a connection for each request, such as health checks, repeat themselves as well: the block of
+    fields with which two connections of this process have begun."""
+
+    def __init__(self) -> None:
+        self.block = b""
+        self.version = ""
+        self.fields: dict[str, Any] = {}
+        self.framing: Framing = PLAIN
+        self.once = b""
+
+    def notice(self, block: bytes, version: str, framing: Framing, limits: Limits) -> None:
+        """Remember a block the second time: most come once, and the second look at one costs as much as the first."""
+        if block == self.once and len(block) <= LONGEST_REMEMBERED and block:
+            fields: dict[str, Any] = {}
+            read_fields(block, fields, NAMES, limits)
+            fields["SERVER_PROTOCOL"] = version
+            self.block, self.version, self.fields, self.framing = block, version, fields, framing
+        self.once = block
+
+
+_last = LastBlock()
+
+
 class Phase(enum.Enum):
     """What the next bytes are."""
 
@@ -168,13 +192,20 @@ class Inbound:
         self.read = block
         self.fields = fields = self.base.copy()
         fields.update(self.own)
+        first = not self.block
         try:
-            if block:
-                read_fields(block, fields, NAMES, self.limits)
-            fields["SERVER_PROTOCOL"] = line[4]
-            self.framing = read_framing(fields, line, self.limits)
-            if line[5] is not None:
-                fields["HTTP_HOST"] = line[5]
+            if first and block == _last.block and line[4] is _last.version and line[5] is None:
+                fields.update(_last.fields)
+                self.framing = _last.framing
+            else:
+                if block:
+                    read_fields(block, fields, NAMES, self.limits)
+                fields["SERVER_PROTOCOL"] = line[4]
+                self.framing = read_framing(fields, line, self.limits)
+                if line[5] is not None:
+                    fields["HTTP_HOST"] = line[5]
+                elif first:
+                    _last.notice(block, line[4], self.framing, self.limits)
             if NAMES.noticed:
                 self.prepare(fields)
         except PeerError as error:
