@@ -6,13 +6,14 @@ must not know sockets, loops and tasks: who waits, and for what, is the connecti
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from http import HTTPStatus
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from corral.errors import AppError
 from corral.gateway.exchange import Exchange
 from corral.gateway.wsgi import Trust
 from corral.http.head import HTTP_1_0, HTTP_1_1, RequestLine
-from corral.http.inbound import is_kept
+from corral.http.inbound import NAMES, is_kept
 from corral.http.response import Header, Heads
 
 Scope = dict[str, Any]
@@ -102,6 +103,29 @@ def mounted(scope: Scope, root_path: str) -> None:
 names: Final[dict[bytes, bytes]] = {}
 MOST_NAMES: Final = 1024
 LONGEST_NAME: Final = 64
+
+
+class HeaderNames(dict[str, bytes]):
+    """CGI keys → the names that they come of, where no name has an underscore."""
+
+    def __missing__(self, key: str) -> bytes:
+        name = key.removeprefix("HTTP_").replace("_", "-").lower().encode("latin-1")
+        if len(self) < MOST_NAMES and len(key) <= LONGEST_NAME:
+            self[key] = name
+        return name
+
+
+header_names: Final = HeaderNames()
+
+
+def headers_behind(fields: dict[str, Any], start: int, count: int) -> Fields | None:
+    """The `count` fields that stand behind the first `start` keys; None if some were joined, or have an underscore.
+
+    Half the objects that reading the block again makes: 5 µs of a request whose fields are all new.
+    """
+    if len(fields) != start + count or NAMES.underscored:
+        return None
+    return [(header_names[key], value.encode("latin-1")) for key, value in islice(fields.items(), start, None)]
 
 
 def read_headers(block: bytes, keeps: Callable[[bytes], bool]) -> Fields:

@@ -154,6 +154,7 @@ class FieldNames(dict[str, str]):
     def __init__(self) -> None:
         super().__init__()
         self.notable: set[str] = set()  # keys that the gateway wants to hear of
+        self.underscored = False  # whether a name with an underscore has ever come
         self.noticed = False  # whether one of them, or a name with an underscore, has ever come
 
     def learn(self, name: str) -> str:
@@ -171,7 +172,7 @@ class FieldNames(dict[str, str]):
             # X_Real_IP and X-Real-IP would become one key, so that a client could forge what a proxy sets: kept apart
             # under the name as it came (a key no header can have), for the gateway to judge by the peer.
             key = "_" + name.upper()
-            self.noticed = True
+            self.noticed = self.underscored = True
         elif key in self.notable:
             self.noticed = True
         if len(self) < self.MOST and len(name) <= self.LONGEST:

@@ -30,6 +30,7 @@ from corral.gateway.asgi import (
     Mount,
     Scope,
     base_scope,
+    headers_behind,
     headers_of,
     keeper,
     mounted,
@@ -193,13 +194,14 @@ class GuestReactor(Reactor):
 class AsyncConnection(Connection):
     """Connection, for applications that are coroutines."""
 
-    __slots__ = ("base", "headers", "keeps", "seen", "trailing")
+    __slots__ = ("base", "headers", "keeps", "own_keys", "seen", "trailing")
     service: Site
 
     def __init__(self, fd: int, peer: Any, origin: Origin) -> None:
         super().__init__(fd, peer, origin)
         self.base: Scope | None = None  # made at the first request: a PROXY header may say who the client is
         self.keeps: Callable[[bytes], bool]
+        self.own_keys = 0  # of the fields, those that aren't the client's
         self.trailing = False  # the scope offers trailers
         self.headers: Fields = []
         self.seen: Environ | None = None  # the fields that `headers` and `base` tell of
@@ -276,7 +278,8 @@ class AsyncConnection(Connection):
         if not block:
             self.headers = headers_of(fields)
         else:
-            self.headers = read_headers(block, self.keeps)
+            headers = headers_behind(fields, self.own_keys, block.count(b"\r\n") + 1)
+            self.headers = read_headers(block, self.keeps) if headers is None else headers
             if inbound.line[5] is not None:  # RFC 9112 §3.2.2: the target's authority outranks Host
                 host = inbound.line[5].encode("latin-1")
                 self.headers = [(b"host", host), *(pair for pair in self.headers if pair[0] != b"host")]
@@ -294,6 +297,7 @@ class AsyncConnection(Connection):
         """What all scopes of this connection have in common."""
         mount, fields = self.service.mount, inbound.fields
         self.keeps = keeper(mount.trust, inbound.prepare is self.origin.prepare_trusted)
+        self.own_keys = len(inbound.base.keys() | inbound.own.keys())
         self.base = base = base_scope(mount, client=client_of(fields), server=self.server())
         base["scheme"] = fields["wsgi.url_scheme"]
         base["root_path"] = fields["SCRIPT_NAME"] or mount.root_path

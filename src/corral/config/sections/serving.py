@@ -39,8 +39,8 @@ class Serving:
     worker_class: str | type[Any] = setting(
         "sync", "-k", "--worker-class", accept=worker_class, section="Workers", metavar="CLASS",
         help="How a worker serves: sync, with any number of waiting connections and one request at a time, or as many "
-        "as there are `threads` (gthread and threads mean the same); asgi, which an ASGI application gets by itself; or "
-        "a class of your own, package.module.Class or egg:DISTRIBUTION#NAME.",
+        "as there are `threads` (gthread and threads mean the same); asgi, which an ASGI application gets by itself; "
+        "or a class of your own, package.module.Class or egg:DISTRIBUTION#NAME.",
     )
     threads: int = setting(
         1, "--threads", accept=values.count, section="Workers", metavar="N",
