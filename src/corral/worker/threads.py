@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
+from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
 from corral.gateway.wsgi import App, Environ
 from corral.http.response import Heads
@@ -129,7 +130,7 @@ class Crew:
     def promote(self) -> bool:
         """Let a waiting thread lead, if there is one."""
         leader = self.leader
-        if leader is None or not self.waiting:
+        if leader is None or not leader.calling or not self.waiting:
             return False
         leader.let_lead()
         return True
@@ -147,6 +148,7 @@ class Lane(Serving):
         self.begin_at = self.place.row.begin_at(number)
         self.connections = self.requests = self.errors = self.bytes_out = self.given = self.taken = 0
         self.leading = False
+        self.calling = False  # between the application's call and the end of its request
         self.parked = False
         self.connection: Connection | None = None
         self.serve_app(app)
@@ -190,6 +192,7 @@ class Lane(Serving):
 
     def call(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         crew = self.crew
+        self.calling = True
         if crew.average > SLOW and crew.waiting:
             with crew.watch.duty:  # the watcher may be about to do the same
                 if self.leading:
@@ -250,7 +253,19 @@ class Lane(Serving):
         if self.leading:  # nobody else has polled meanwhile
             self.reactor.late = 2
 
+    def end_call(self) -> None:
+        """What the connection does now, the watcher must not see half done."""
+        self.calling = False
+        if self.crew.watch.deciding:
+            with self.crew.watch.duty:
+                pass
+
+    def refused(self, environ: Environ, error: PeerError) -> None:
+        self.end_call()
+        super().refused(environ, error)
+
     def account(self, environ: Environ, exchange: Exchange, start: int) -> int:
+        self.end_call()
         now = super().account(environ, exchange, start)
         crew = self.crew
         crew.average += (now - start - crew.average) // WEIGHT
