@@ -164,7 +164,7 @@ def temporary_files(pid):
     for name in os.listdir(folder):
         with contextlib.suppress(FileNotFoundError):
             links.append(os.readlink(f"{folder}/{name}"))
-    return [link for link in links if link.endswith("(deleted)")]
+    return [link for link in links if link.endswith("(deleted)") and not link.startswith("/memfd:")]
 
 
 # -- a stop waits for all

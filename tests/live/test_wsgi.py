@@ -102,7 +102,7 @@ def test_a_mount_point_from_the_environment(tmp_path):
             assert environ["RAW_URI"] == target
         assert wire.get("/elsewhere").status == 500
         assert wire.ended
-        assert server.count("Invalid request from ip=127.0.0.1: 500, the path doesn't begin with SCRIPT_NAME") == 1
+        assert server.count("Request refused, from ip=127.0.0.1: 500, the path doesn't begin with SCRIPT_NAME") == 1
 
 
 # -- forwarding headers

@@ -193,7 +193,7 @@ class Lane(Serving):
     def call(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         crew = self.crew
         self.calling = True
-        if crew.average > SLOW and crew.waiting:
+        if crew.average > SLOW and crew.waiting and not crew.drained:  # who drains leads to the end
             with crew.watch.duty:  # the watcher may be about to do the same
                 if self.leading:
                     self.let_lead()
