@@ -55,6 +55,13 @@ ELSEWHERE = {
     "pre_request": "live/test_hooks.py::test_pre_request_that_raises_is_a_500_for_that_request",
     "post_request": "live/test_hooks.py::test_post_request_takes_as_many_arguments_as_it_wants",
     "on_exit": "live/test_hooks.py::test_on_exit_that_raises_is_named_and_the_end_is_the_same",
+    "asgi_loop": "live/asgi/test_reload.py::test_reloads_close_no_connection",
+    "asgi_lifespan": "live/asgi/test_frameworks.py::test_lifespans",
+    "asgi_disconnect_grace_period": (
+        "live/asgi/test_http.py::test_an_application_that_ignores_the_clients_leaving_is_cancelled_in_the_end"
+    ),
+    "websocket_max_message_size": "live/asgi/test_websocket.py::test_a_message_that_is_too_large_closes_with_1009",
+    "root_path": "live/asgi/test_http.py::test_a_trusted_proxy_says_the_scheme_and_the_client",
     "pre_exec": "live/test_upgrade.py::test_what_fails_before_there_is_a_new_server_harms_nothing",
 }
 WITHOUT_EFFECT = {name for name in NAMES if rows()[name].metadata["effect"]}
