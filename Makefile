@@ -17,7 +17,12 @@ serve: $(VENV)/.ready  ## serve the example application
 
 test: $(VENV)/.ready  ## run the whole suite
 	$(BIN)/python tests/programs.py
+ifdef ARGS
 	$(BIN)/python -m pytest $(ARGS)
+else
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m "not alone"
+	$(BIN)/python -m pytest -m alone
+endif
 
 soak: $(VENV)/.ready  ## the tests of lost requests, for about ten minutes
 	SOAK_TURNS=20 $(BIN)/python -m pytest tests/live/test_no_request_lost.py tests/live/test_upgrade.py $(ARGS)

@@ -50,12 +50,13 @@ class Regulars:
         for client in self.clients:
             client.start()
 
-    def until(self, requests, patience=60):
-        """Wait until each has been answered so often."""
+    def again(self, times=1, patience=60):
+        """Wait until each has been answered so many more times, or has failed."""
         end = time.monotonic() + patience
-        for client in self.clients:
+        wanted = [(client, client.requests + times) for client in self.clients]
+        for client, requests in wanted:
             while client.requests < requests and not client.failures:
-                assert time.monotonic() < end, "a client isn't answered"
+                assert time.monotonic() < end, f"a client isn't answered, after {client.requests} requests"
                 client.stopping.wait(0.01)
 
     def stop(self):

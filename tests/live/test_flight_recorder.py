@@ -13,6 +13,8 @@ from corral.shared.process import cpu_time
 STUCK = """
 import os, re, threading, time
 
+pytestmark = pytest.mark.alone
+
 
 def spin():
     while True:

@@ -68,12 +68,12 @@ def connector(server):
 def test_reloads_close_no_connection(make_server, regulars, arguments):
     server = make_server(mixed=MIXED).start("mixed:app", "-w", "3", "--keep-alive", "20", *arguments)
     clients = regulars(connector(server))
-    clients.until(1)
+    clients.again()
 
     for generation in range(2, 2 + TURNS):
         server.signal(signal.SIGHUP)
         server.wait_for(f"Reload complete: generation {generation} is ready")
-        clients.until(generation)
+        clients.again()
 
     requests, failures = clients.stop()
     assert failures == []
@@ -86,7 +86,7 @@ def test_recycled_workers_close_no_connection(make_server, regulars, arguments):
     server.start("mixed:app", "-w", "2", "--keep-alive", "20", "--max-requests", "500", *arguments)
     clients = regulars(connector(server), 20)
     wait_until(lambda: server.count("Worker exiting") > 3 * TURNS, "recycled workers", patience=60)
-    clients.until(30)
+    clients.again(30)
 
     _, failures = clients.stop()
     assert failures == []
@@ -104,7 +104,7 @@ def test_scaling_up_and_down_closes_no_connection(make_server, regulars, argumen
         wanted += 1 if up else -1
         server.signal(signal.SIGTTIN if up else signal.SIGTTOU)
         server.wait_for_workers(wanted)
-        clients.until(clients.clients[0].requests // 100)
+        clients.again()
 
     _, failures = clients.stop()
     assert failures == []
@@ -114,14 +114,14 @@ def test_a_worker_that_is_killed_takes_only_its_own_connections_with_it(make_ser
     """Each kill may cost the connections that its worker held, and no other."""
     server = make_server(mixed=MIXED).start("mixed:app", "-w", "3", "--keep-alive", "20")
     clients = regulars(connector(server), 30)
-    clients.until(3)
+    clients.again(3)
 
     [victim, *_] = server.workers
     held = connections_of(victim)
     os.kill(victim, signal.SIGKILL)
     server.wait_for("was sent SIGKILL")
     server.wait_for_workers(3)
-    clients.until(20)
+    clients.again(20)
 
     _, failures = clients.stop()
     assert len(failures) <= held + 1

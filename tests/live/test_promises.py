@@ -14,6 +14,8 @@ from live.server import read_response, wait_until
 APP = """
 import os, time
 
+pytestmark = pytest.mark.alone
+
 def app(environ, start_response):
     path = environ["PATH_INFO"]
     headers = []

@@ -14,6 +14,8 @@ import pytest
 from live.server import wait_until
 from live.wire import Wire, serving
 
+pytestmark = pytest.mark.alone
+
 GET = b"GET /%b HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
 

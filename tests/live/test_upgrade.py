@@ -380,10 +380,10 @@ def test_clients_keep_their_connections_through_upgrades(chain, arguments):
 
     clients = Regulars(connect)
     try:
-        clients.until(1)
+        clients.again()
         for _ in range(TURNS):
             chain.replace()
-            clients.until(1 + min(client.requests for client in clients.clients))
+            clients.again()
     finally:
         requests, failures = clients.stop()
     assert failures == []

@@ -16,11 +16,11 @@ def test_reloads_close_no_connection(make_server, loop):
         "asgi_probe:app", "--chdir", str(APPS), "-w", "2", "--keep-alive", "20", "--asgi-loop", loop
     )
     clients = Regulars(server.connect, CLIENTS)
-    clients.until(1)
+    clients.again()
     for generation in range(2, 2 + TURNS):
         server.signal(signal.SIGHUP)
         server.wait_for(f"Reload complete: generation {generation} is ready")
-        clients.until(generation)
+        clients.again()
     requests, failures = clients.stop()
     assert failures == []
     assert requests > CLIENTS * TURNS
