@@ -10,10 +10,10 @@ from live.server import wait_until
 
 from corral.shared.process import cpu_time
 
+pytestmark = pytest.mark.alone
+
 STUCK = """
 import os, re, threading, time
-
-pytestmark = pytest.mark.alone
 
 
 def spin():
