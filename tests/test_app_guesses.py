@@ -51,7 +51,7 @@ def place(tmp_path, monkeypatch):
 @pytest.mark.usefixtures("place")
 def test_the_error_says_what_was_meant(uri, meant):
     with pytest.raises(AppLoadError) as caught:
-        app.load(uri)
+        app.serving_interface(app.load(uri).callable, uri)
     assert meant in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -137,8 +137,8 @@ def test_check_tells_contradictions_missing_files_and_hooks_that_are_not_there(c
     assert [line.partition("; looked")[0] for line in capsys.readouterr().err.splitlines()] == [
         "corral: error: keyfile 'key.pem': there is no such file",
         f"corral: error: pidfile 'no/run.pid': there is no directory {directory}/sub/no",
-        "corral: warning: reload with preload_app: what the arbiter has loaded stays as it is, so that changes aren't "
-        "seen",
+        "corral: warning: reload with preload_app: what was loaded before the fork stays as it is until HUP: changes "
+        "aren't seen",
         "corral: error: on_exit: the hook no_of_cli.f can't be found: No module named 'no_of_cli'",
     ]
 

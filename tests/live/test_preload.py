@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -233,9 +234,10 @@ def test_the_application_is_loaded_as_its_user_if_that_can_be(make_server, confi
         "    return [body]\n"
     )
     server = make_server(owned=owned)
-    for directory in (server.directory, *server.directory.parents[:3]):
-        if directory != Path("/tmp"):
-            directory.chmod(0o755)
+    for directory in (server.directory, *server.directory.parents):
+        if directory == Path(tempfile.gettempdir()):
+            break
+        directory.chmod(0o755)
     server.write("gunicorn.conf.py", config)
     server.start("owned:app", "--preload", "-u", "65534")
     assert server.get() == (200, f"{loader} 65534".encode())

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from live.server import read_response, wait_until
 
+pytestmark = pytest.mark.alone
+
 APP = """
 import os, time
-
-pytestmark = pytest.mark.alone
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
