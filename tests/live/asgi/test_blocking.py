@@ -1,5 +1,6 @@
 """A loop that doesn't turn is named while it is blocked, and its worker killed only after `timeout`."""
 
+from live.server import wait_until
 from live.wire import APPS, Wire
 
 
@@ -22,8 +23,8 @@ def test_a_loop_that_is_blocked_for_longer_than_timeout_is_killed(make_server):
         wire.send(b"GET /block?30 HTTP/1.1\r\nHost: x\r\n\r\n")
         server.wait_for(r"WORKER TIMEOUT|timeout")
         server.wait_for("Booting worker")
+    wait_until(lambda: worker not in server.workers, "the end of the worker")
     assert server.get("/echo")[0] == 200
-    assert worker not in server.workers
 
 
 def test_a_request_that_waits_longer_than_timeout_is_not(make_server):
