@@ -182,7 +182,7 @@ async def zero_copy(scope, receive, send):
 
 
 async def tasks(scope, receive, send):
-    await answer(send, {"tasks": len(asyncio.all_tasks()), "pid": os.getpid()})
+    await answer(send, {"tasks": len(asyncio.all_tasks() - {asyncio.current_task()}), "pid": os.getpid()})
 
 
 async def block(scope, receive, send):
