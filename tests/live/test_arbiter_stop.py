@@ -22,6 +22,17 @@ def app(environ, start_response):
     return [b"done"]
 """
 
+WHOSE = """
+import threading, time
+
+
+def app(environ, start_response):
+    time.sleep(0.1)  # long enough for another thread to lead meanwhile
+    body = b"main" if threading.current_thread() is threading.main_thread() else b"other"
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
 
 def ask(server, target):
     connection = server.connect()
@@ -74,6 +85,18 @@ def test_a_quick_stop_does_not_wait_for_a_request(make_server):
         started = time.monotonic()
         assert server.stop(signal.SIGINT) == 0
     assert time.monotonic() - started < 10
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGQUIT], ids=["INT", "QUIT"])
+@pytest.mark.parametrize("leader", ["main", "other"])
+def test_a_quick_stop_is_heard_by_whichever_thread_leads(make_server, signum, leader):
+    server = make_server(whose=WHOSE).start("whose:app", "--threads", "2")
+    # Of two threads the one that doesn't lead is the one that has answered last.
+    answered = {"main": b"other", "other": b"main"}[leader]
+    assert any(server.get()[1] == answered for _ in range(10))
+    assert server.stop(signum) == 0
+    assert server.count("SIGKILL") == 0
+    assert server.count(r"Worker exiting \(pid: \d+\)") == 1
 
 
 def test_every_command_is_heard_during_a_graceful_stop(make_server):

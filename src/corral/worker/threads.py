@@ -104,19 +104,24 @@ class Crew:
                 lane.lead()
         except BaseException as error:
             self.failure = self.failure or error
-            self.accepting = False
+            self.disperse()
             if lane.leading:
                 lane.leading = False
                 self.leadership.release()
             if lane is self.lanes[0]:
                 raise
 
+    def disperse(self) -> None:
+        """No thread leads again; the one that does now sees it at its next turn."""
+        self.accepting = False
+        for lane in self.lanes:
+            lane.accepting = False
+
     def leave(self) -> None:
         with self.lock:
             Serving.leave(self.lanes[0])
-            self.accepting = False
+            self.disperse()
             for lane in self.lanes:
-                lane.accepting = False
                 lane.keeping = self.lanes[0].keeping
                 lane.stop_at = self.lanes[0].stop_at
         self.serving.wakeup.wake()
