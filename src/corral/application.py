@@ -13,14 +13,12 @@ from typing import Any, Self
 from corral import app
 from corral.config.draft import Draft
 from corral.config.file import from_file
-from corral.config.load import Loaded, load_config, load_own, make_parser
+from corral.config.load import NO_APP, Loaded, load_config, load_own, make_parser
 from corral.config.paste import server_settings
 from corral.config.settings import Config, rows
 from corral.config.sources import Findings, Given, Layer
 from corral.errors import ConfigError
 from corral.names import provide
-
-NO_APP = "no application was named; write for instance: corral myproject.wsgi:application"
 
 
 class BaseApplication:
@@ -210,6 +208,9 @@ class CommandApplication(WSGIApplication):
         self.environ = environ
         self.directory = directory
         super().__init__()
+
+    def load_config(self) -> None:
+        """It brings no settings of its own."""
 
     def do_load_config(self) -> None:
         self.loaded = self.read()

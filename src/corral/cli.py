@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from corral import __version__
 from corral.config.hooks import NO_HOOK, Dotted, readable
-from corral.config.load import Mistakes, command_of, gather, load_config, make_parser
+from corral.config.load import NO_APP, Mistakes, command_of, gather, load_config, make_parser
 from corral.config.settings import Config, rows
 from corral.errors import EXIT_BOOT, AppLoadError, ConfigError
 from corral.names import announce, provide
@@ -30,7 +30,6 @@ This page is printed by `corral config --markdown`.
 """
 WIDTH = max(map(len, rows()))
 OCTAL = ("umask", "control_socket_mode")
-NO_APP = "no application was named; write for instance: corral myproject.wsgi:application"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,7 +79,7 @@ def serve(arguments: list[str]) -> int:
 
     announce()
     site = CommandApplication(arguments, environ, cwd)
-    loaded = site.read()
+    loaded = site.present()
     if loaded.config.check_config or loaded.config.print_config:  # by another source than a flag
         return (check if loaded.config.check_config else print_config)(arguments)
     return run_server(site, loaded)

@@ -102,6 +102,15 @@ def test_without_an_app_there_is_a_line(server):
 # pid file, daemon
 
 
+def test_the_configuration_file_is_executed_once_at_the_start_and_once_a_reload(server):
+    server.write("gunicorn.conf.py", 'print("reading", flush=True)\n')
+    server.start("hello:app")
+    assert server.count("^reading$") == 1
+    server.signal(signal.SIGHUP)
+    server.wait_for("Reload complete")
+    assert server.count("^reading$") == 2
+
+
 def test_the_pid_file_is_there_while_the_server_is(server):
     server.start("hello:app", "-p", "pid")
     assert (server.directory / "pid").read_text() == f"{server.pid}\n"

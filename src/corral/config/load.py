@@ -17,9 +17,10 @@ from corral.config.values import BadValue
 from corral.errors import ConfigError
 
 __all__ = [
-    "Given", "Layer", "Loaded", "Mistakes", "UsageError",
+    "NO_APP", "Given", "Layer", "Loaded", "Mistakes", "UsageError",
     "add_to_path", "command_of", "gather", "load_config", "load_own", "make_parser",
 ]  # fmt: skip
+NO_APP = "no application was named; write for instance: corral myproject.wsgi:application"
 OPTION_VARIABLES = ("GUNICORN_CMD_ARGS", "CORRAL_CMD_ARGS")
 
 
