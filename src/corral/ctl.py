@@ -13,8 +13,8 @@ from typing import Any
 
 from corral.config.load import load_config
 from corral.errors import ConfigError
+from corral.server.controls import control_path
 
-NAME = "corral.ctl"
 NO_SOCKET = "which server? name its control socket: corral ctl --socket PATH (the server's control_socket)"
 EXAMPLES = """
 The socket is the server's `control_socket`, as the configuration in this directory or the variable
@@ -83,11 +83,10 @@ def find_socket(options: argparse.Namespace, environ: Mapping[str, str], cwd: st
         return os.path.join(cwd, options.socket)
     arguments = ["--config", options.config] if options.config else []
     config = load_config(arguments, environ, cwd).config
-    given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
-    path = config.control_socket or (os.path.join(given, NAME) if given else "")
+    path = control_path(config, cwd, environ)
     if not path:
         raise ConfigError(NO_SOCKET)
-    return os.path.join(cwd, path)
+    return path
 
 
 def ask(path: str, method: str, target: str) -> tuple[int, dict[str, Any]]:

@@ -25,6 +25,8 @@ class Controls:
         """Have the socket that a configuration asks for. Raises ConfigError, and leaves what there was."""
         server = self.server
         path = control_path(config, server.surroundings.directory, os.environ)
+        if config.control_socket_disable:
+            path = ""
         if server.arbiter is None or server.upgrade.predecessor is not None:
             return  # until then the name is the other server's
         wanted = (path, config.control_socket_mode) if path else None
@@ -66,9 +68,7 @@ class Controls:
 
 
 def control_path(config: Config, directory: str, environ: Mapping[str, str]) -> str:
-    """Empty where there is none."""
-    if config.control_socket_disable:
-        return ""
+    """Where it is, unless it is disabled; empty if nothing says where."""
     if config.control_socket:
         return os.path.join(directory, config.control_socket)
     given = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
