@@ -7,16 +7,16 @@ settings come from and how to load what is served, and hand both to the server.
 import copy
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NoReturn, Self
 
 from corral import app
 from corral.config.draft import Draft
-from corral.config.file import from_file
+from corral.config.file import settings_of
 from corral.config.load import NO_APP, Loaded, load_config, load_own, make_parser
 from corral.config.paste import server_settings
 from corral.config.settings import Config, rows
-from corral.config.sources import Findings, Given, Layer
+from corral.config.sources import Given, Layer
 from corral.errors import ConfigError
 from corral.names import provide
 
@@ -60,9 +60,7 @@ class BaseApplication:
         try:
             self.loaded = self.read()
         except ConfigError as error:
-            print(f"\nError: {error}", file=sys.stderr)
-            sys.stderr.flush()
-            sys.exit(error.exit_code)
+            end(error)
         self.cfg = draft_of(self.loaded, self.usage, self.prog)
 
     def load_default_config(self) -> None:
@@ -105,8 +103,7 @@ class BaseApplication:
         try:
             loaded = self.present()
         except ConfigError as error:
-            print(f"\nError: {error}", file=sys.stderr)
-            sys.exit(error.exit_code)
+            end(error)
         sys.exit(serve(self, loaded))
 
     def present(self) -> Loaded:
@@ -131,9 +128,7 @@ class Application(BaseApplication):
         parser = make_parser()
         options, _ = parser.parse_known_args(list(self.command_line))
         own = self.init(parser, options, [options.wsgi_app] if options.wsgi_app else [])
-        for name, value in (own or {}).items():
-            if name.lower() in rows() and value is not None:
-                self.cfg.set(name.lower(), value)
+        adopt(self.cfg, ((name.lower(), value) for name, value in (own or {}).items()))
 
     def settle(self, own: Layer) -> Loaded:
         environ = os.environ if self.environ is None else self.environ
@@ -149,11 +144,7 @@ class Application(BaseApplication):
 
     def get_config_from_filename(self, filename: str) -> dict[str, Any]:
         """The settings that a file assigns, by name. Raises ConfigError."""
-        findings = Findings()
-        layer = from_file(filename, os.getcwd(), findings)
-        if findings.problems:
-            raise findings.problems[0]
-        return {name: given.value for name, given in layer.items()}
+        return settings_of(filename, os.getcwd())
 
     def load_config_from_module_name_or_filename(self, location: str) -> dict[str, Any]:
         found = self.get_config_from_filename(location)
@@ -217,6 +208,18 @@ class CommandApplication(WSGIApplication):
         self.cfg = self.loaded.config
 
 
+def end(error: ConfigError) -> NoReturn:
+    print(f"\nError: {error}", file=sys.stderr, flush=True)
+    sys.exit(error.exit_code)
+
+
+def adopt(cfg: Draft, settings: Iterable[tuple[str, Any]]) -> None:
+    """Set those that are settings and have a value."""
+    for name, value in settings:
+        if name in rows() and value is not None:
+            cfg.set(name, value)
+
+
 def draft_of(loaded: Loaded, usage: str | None, prog: str | None) -> Draft:
     """What was read, as it may still be changed before `run`."""
     draft = Draft(usage, prog)
@@ -231,9 +234,7 @@ def serve_callable(found: Callable[..., Any], settings: Mapping[str, Any]) -> in
 
     class Given(BaseApplication):
         def load_config(self) -> None:
-            for name, value in settings.items():
-                if name in rows() and value is not None:
-                    self.cfg.set(name, value)
+            adopt(self.cfg, settings.items())
 
         def load(self) -> Any:
             return found

@@ -8,9 +8,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from corral.application import serve_callable
-from corral.config.file import from_file
+from corral.config.file import settings_of
 from corral.config.paste import read_server, translate
-from corral.config.sources import Findings
 
 
 def serve(app: Callable[..., Any], global_conf: Mapping[str, str], **local_conf: str) -> int:
@@ -19,9 +18,5 @@ def serve(app: Callable[..., Any], global_conf: Mapping[str, str], **local_conf:
     if path := global_conf.get("__file__"):
         settings["default_proc_name"] = path
         settings["logconfig"] = read_server(path, global_conf).get("logconfig")
-    findings = Findings()
-    given = from_file(local_conf.pop("config", None), os.getcwd(), findings)
-    if findings.problems:
-        raise findings.problems[0]
-    settings.update((name, value.value) for name, value in given.items())
+    settings.update(settings_of(local_conf.pop("config", None), os.getcwd()))
     return serve_callable(app, settings | translate(local_conf))

@@ -37,6 +37,15 @@ def from_file(path: str | None, cwd: str, findings: Findings) -> Layer:
     return pick(namespace, path, findings)
 
 
+def settings_of(path: str | None, cwd: str) -> dict[str, Any]:
+    """The same by name, as they stand there. Raises ConfigError."""
+    findings = Findings()
+    layer = from_file(path, cwd, findings)
+    if findings.problems:
+        raise findings.problems[0]
+    return {name: given.value for name, given in layer.items()}
+
+
 def read_table(path: str) -> dict[str, Any]:
     """[tool.corral] of a project's file. Most projects have such a file, and most without this table."""
     try:
