@@ -21,6 +21,7 @@ SHORT = {spelling: short for short, path in WORKERS.items() for spelling in (
 )}  # fmt: skip
 SHORT["threads"] = "gthread"
 NOT_YET = frozenset(WORKERS) - {"sync", "gthread", "asgi"}
+LATER = "not supported yet; this version has sync, gthread and asgi"
 # Classes of packages that run uvicorn's code under gunicorn. Where those aren't installed, asgi is meant.
 UVICORN = frozenset(
     f"{module}.{name}"
@@ -34,7 +35,7 @@ def worker_class(value: object) -> str | type[Any]:
     serve, but not what they serve."""
     name = SHORT.get(name_of(value), "")
     if name in NOT_YET:
-        raise BadValue("not supported yet; this version has sync, gthread and asgi")
+        raise BadValue(LATER)
     return name or as_written(value)
 
 

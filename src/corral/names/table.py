@@ -5,6 +5,8 @@ Where an object here has another shape than there, the name means an adapter of 
 
 from typing import Final
 
+from corral.config.classes import LATER
+
 
 def same(module: str, names: str) -> dict[str, str]:
     """Names that are the same there and here."""
@@ -91,12 +93,11 @@ MODULES: Final[dict[str, dict[str, str]]] = {
     "gunicorn.workers.workertmp": same("corral.names.files", "WorkerTmp"),
 }  # fmt: skip
 
-LATER: Final = "this version has the sync worker only"
 PARSER: Final = "what parses requests here is corral.http, which has no sockets"
 ABSENT: Final[dict[str, str]] = {
     "gunicorn.config.validate_file_exists": "a missing file is found when it is opened; check with os.path.isfile",
     "gunicorn.config.validate_hostport": "corral.net.listener.parse_address checks addresses",
-    "gunicorn.ctl": "there is no control socket; signals and `corral check` are what there is",
+    "gunicorn.ctl": "`corral ctl` commands a server, as does any HTTP client on its control_socket",
     "gunicorn.dirty": "there are no dirty workers; long work belongs in a task queue with processes of its own",
     "gunicorn.http.RequestParser": PARSER,
     "gunicorn.http.get_parser": PARSER,
@@ -111,7 +112,7 @@ ABSENT: Final[dict[str, str]] = {
     "gunicorn.http.wsgi.default_environ": "corral.gateway.wsgi.base_environ is made once a connection",
     "gunicorn.systemd": "descriptors of systemd's are taken by themselves; sd_notify is one datagram to $NOTIFY_SOCKET",
     "gunicorn.workers.base_async": LATER,
-    "gunicorn.workers.gasgi": LATER,
+    "gunicorn.workers.gasgi": 'the worker of ASGI applications is worker_class = "asgi", corral.worker.aio',
     "gunicorn.workers.geventlet": "gunicorn itself has dropped eventlet",
     "gunicorn.workers.ggevent": LATER,
     "gunicorn.workers.gtornado": LATER,
