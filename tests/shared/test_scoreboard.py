@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, REQUEST_SIZE, Cell, Flight, Row, Scoreboard, State
+from corral.shared.scoreboard import ASLEEP, BEGIN, REQUEST_SIZE, Cell, Flight, Row, Scoreboard, State
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_row_has_room_for_a_request_a_thread() -> None:
 
 
 def test_with_one_thread_a_row_is_what_it_was(row: Row) -> None:
-    BEGIN(row.memory, BEGIN_AT, 6, 7, b"GET /a")
+    BEGIN(row.memory, row.begin_at(0), 6, 7, b"GET /a")
     assert row.begun() == (7,)
     assert row.in_flights() == [Flight(7, 0, "GET /a")]
     assert row.in_flight() == "GET /a"

@@ -114,11 +114,9 @@ class Flight(NamedTuple):
 
 # How a request begins: its line's length, the instant, the line (cut to size), in one store of 0.06 µs.
 BEGIN = struct.Struct(f"qq{REQUEST_SIZE}s").pack_into
-BEGIN_AT = Cell.REQUEST_LENGTH * CELL_SIZE
 # A row has room for more requests, one a thread, each laid out as the cells from THREAD on and the line.
 FLIGHT = struct.Struct("qqq")
-FREE = struct.Struct("qq")
-CELL = struct.Struct("q")
+THREAD, LENGTH, SINCE = range(3)  # the cells of one flight, see Row.flight_cells
 FLIGHT_SIZE = FLIGHT.size + REQUEST_SIZE
 
 
@@ -161,16 +159,10 @@ class Row:
         """Where BEGIN writes for a flight."""
         return self.flight_at(number) + CELL_SIZE
 
-    def mark_thread(self, number: int, ident: int) -> None:
-        CELL.pack_into(self.memory, self.flight_at(number), ident)
-
-    def since(self, number: int) -> int:
-        found: int = CELL.unpack_from(self.memory, self.flight_at(number) + 2 * CELL_SIZE)[0]
-        return found
-
-    def free(self, number: int) -> None:
-        """A flight is over."""
-        FREE.pack_into(self.memory, self.begin_at(number), 0, 0)
+    def flight_cells(self, number: int) -> "memoryview[int]":
+        """THREAD, LENGTH and SINCE of a flight, for the thread that writes them; the last two are 0 when it is over."""
+        start = self.flight_at(number)
+        return self.memory[start : start + FLIGHT.size].cast("q")
 
     def flight(self, number: int) -> Flight:
         start = self.flight_at(number)

@@ -23,14 +23,14 @@ from corral.net.handoff import Taker
 from corral.net.handshake import Handshaking
 from corral.net.reactor import NEVER, SECOND, monotonic
 from corral.report.choice import heed
-from corral.shared.scoreboard import Cell, Interface
+from corral.shared.scoreboard import SINCE, Cell, Interface
 from corral.worker.base import Worker
 from corral.worker.blocking import BlockWatch
 from corral.worker.leaving import draining
 from corral.worker.lifespan import Lifespan
 from corral.worker.orders import Quit, leaving_at_once, watch
 from corral.worker.origins import origin, trust_of
-from corral.worker.serving import BUSY_SINCE, Hooked, Serving, server_name
+from corral.worker.serving import Hooked, Serving, server_name
 from corral.worker.sync import SyncWorker
 
 Task = asyncio.Task[None]
@@ -101,7 +101,7 @@ class AsyncServing(Serving):
 
     def settle(self) -> None:
         super().settle()
-        self.cells[BUSY_SINCE] = monotonic() + self.slack
+        self.flight[SINCE] = monotonic() + self.slack
 
     def beat(self) -> None:
         """The loop lives, though nothing has come: the only wake-up of a server that is idle."""

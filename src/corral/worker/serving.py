@@ -16,14 +16,12 @@ from corral.http.head import Limits
 from corral.http.response import Heads
 from corral.net.reactor import NEVER, SECOND, Reactor, monotonic
 from corral.net.service import Timeouts
-from corral.shared.scoreboard import ASLEEP, BEGIN, BEGIN_AT, HEIRS, STOPPING, Cell, State, Wish
+from corral.shared.scoreboard import ASLEEP, BEGIN, HEIRS, LENGTH, SINCE, STOPPING, Cell, State, Wish
 from corral.shared.wakeup import Wakeup
 from corral.worker.base import Worker
 
 SERVER = "corral"
 # Plain integers: looking a member up in its enumeration costs 0.1 µs.
-BUSY_SINCE = int(Cell.BUSY_SINCE)
-REQUEST_LENGTH = int(Cell.REQUEST_LENGTH)
 REQUESTS = int(Cell.REQUESTS)
 BYTES_OUT = int(Cell.BYTES_OUT)
 CONNECTIONS = int(Cell.CONNECTIONS)
@@ -59,7 +57,7 @@ class Serving:
         self.access = place.access
         self.cells = place.row.cells
         self.memory = place.row.memory
-        self.begin_at = BEGIN_AT
+        self.fly(0)
         self.arbiter_row = place.board.arbiter
         self.wake_arbiter = place.wake_arbiter
         self.app: App
@@ -90,6 +88,12 @@ class Serving:
         self.given = 0  # connections, to other workers
         self.taken = 0
         self.next_date = 0
+
+    def fly(self, number: int) -> None:
+        """Have this place of the worker's row for the request in flight."""
+        row = self.place.row
+        self.flight = row.flight_cells(number)
+        self.begin_at = row.begin_at(number)
 
     def leave(self) -> None:
         """Stop accepting; finish what has begun, within graceful_timeout."""
@@ -205,22 +209,16 @@ class Serving:
     def turn(self) -> None:
         self.reactor.turn()
 
-    def free(self) -> None:
-        """Nobody is being served."""
-        cells = self.cells
-        if cells[BUSY_SINCE]:
-            cells[BUSY_SINCE] = 0
-            cells[REQUEST_LENGTH] = 0
-
     def total_connections(self) -> int:
         return self.connections
 
     def settle(self) -> None:
         """Before the next sleep: nobody is being served, and what was counted and logged is where others see it."""
-        self.free()
+        flight, cells = self.flight, self.cells
+        if flight[SINCE]:
+            flight[SINCE] = flight[LENGTH] = 0
         if self.reactor.late:
             self.reactor.late -= 1
-        cells = self.cells
         if self.requests:
             cells[REQUESTS] += self.requests
             cells[BYTES_OUT] += self.bytes_out

@@ -18,6 +18,7 @@ from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection
 from corral.net.handoff import Taker
 from corral.net.reactor import NEVER, READ, SECOND
+from corral.shared.scoreboard import LENGTH, SINCE, THREAD
 from corral.worker.leaving import drain
 from corral.worker.serving import Hooked, Serving, server_name
 from corral.worker.watch import Watch
@@ -147,10 +148,9 @@ class Lane(Serving):
     def __init__(self, crew: Crew, number: int, app: App) -> None:
         self.__dict__.update(crew.serving.__dict__)  # what all have in common
         self.crew = crew
-        self.number = number
         self.heads = Heads(server_name())
         self.next_date = 0
-        self.begin_at = self.place.row.begin_at(number)
+        self.fly(number)
         self.connections = self.requests = self.errors = self.bytes_out = self.given = self.taken = 0
         self.leading = False
         self.calling = False  # between the application's call and the end of its request
@@ -161,12 +161,12 @@ class Lane(Serving):
         self.app = self.call
 
     def begin_thread(self) -> None:
-        self.place.row.mark_thread(self.number, get_ident())
+        self.flight[THREAD] = get_ident()
 
     def lead(self) -> None:
         """Poll and serve, until another thread leads."""
         crew, reactor = self.crew, self.reactor
-        pending, handlers, watch = crew.pending, reactor.handlers, crew.watch
+        pending, handlers, watch, flight = crew.pending, reactor.handlers, crew.watch, self.flight
         while self.leading and self.accepting:
             if not pending:
                 self.settle()
@@ -182,7 +182,7 @@ class Lane(Serving):
             self.take(handler)
             watch.current = handler
             handler.ready(events)
-            self.free()
+            flight[SINCE] = flight[LENGTH] = 0
             if watch.deciding:
                 watch.halt()
             if not self.leading:
@@ -226,7 +226,7 @@ class Lane(Serving):
             self.wakeup.wake()
 
     def since(self) -> int:
-        return self.place.row.since(self.number)
+        return self.flight[SINCE]
 
     # -- a Serving's
 
@@ -238,7 +238,7 @@ class Lane(Serving):
             if handler is not None:
                 self.take(handler)
                 handler.ready(events)
-                self.free()
+                self.flight[SINCE] = self.flight[LENGTH] = 0
         self.connection = None
 
     def take(self, handler: Any) -> None:
@@ -246,9 +246,6 @@ class Lane(Serving):
         if connection is not None:
             connection.service = self
         self.connection = connection
-
-    def free(self) -> None:
-        self.place.row.free(self.number)
 
     def leave(self) -> None:
         if self.accepting:
