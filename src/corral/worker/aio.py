@@ -11,7 +11,6 @@ from types import FrameType
 from typing import Any, Final
 
 from corral.app import check_served
-from corral.config.hooks import NO_HOOK
 from corral.errors import AppLoadError, ConfigError
 from corral.gateway.asgi import AsgiHeads, Mount, texts
 from corral.gateway.failure import failing_asgi, is_failure
@@ -22,14 +21,13 @@ from corral.net.connection import Connection, Flushing, Lingering
 from corral.net.handoff import Taker
 from corral.net.handshake import Handshaking
 from corral.net.reactor import NEVER, SECOND, monotonic
-from corral.report.choice import heed
 from corral.shared.scoreboard import SINCE, Cell, Interface
 from corral.worker.base import Worker
 from corral.worker.blocking import BlockWatch
 from corral.worker.leaving import draining
 from corral.worker.lifespan import Lifespan
-from corral.worker.orders import Quit, leaving_at_once, watch
-from corral.worker.origins import origin, trust_of
+from corral.worker.orders import watch
+from corral.worker.origins import trust_of
 from corral.worker.serving import Hooked, Serving, server_name
 from corral.worker.sync import SyncWorker
 
@@ -213,33 +211,21 @@ def new_loop(choice: str, log: Any) -> asyncio.AbstractEventLoop:
 class AsyncWorker(SyncWorker):
     """The worker of `worker_class = "asgi"`, and what a sync one becomes that has loaded an ASGI application."""
 
+    servings = (AsyncServing, AsyncHooked)
+    interface = Interface.ASGI
+    connection = AsyncConnection
+
     serving: AsyncServing
     started = False
     hurried = False
 
-    def init_process(self) -> None:
-        self.serving = new_serving(self)
-        try:
-            Worker.init_process(self)
-        except Quit:
-            self.serving.settle()
-
     def init_signals(self) -> None:
         watch(self, by_python=True)
 
-    def load_wsgi(self) -> None:
-        self.seal = self.place.secure()
-        with leaving_at_once(self):
-            Worker.load_wsgi(self)
+    def suit(self) -> None:
         if is_failure(self.wsgi):
             self.wsgi = failing_asgi(self.wsgi)
         check_served(self.wsgi, str(self.cfg.wsgi_app), "asgi", self.cfg.interface)
-        self.prepare()
-
-    def prepare(self) -> None:
-        """What is found out once the application is there."""
-        self.place.access = heed(self.log, self.place.access)
-        self.place.row.cells[Cell.INTERFACE] = Interface.ASGI
 
     def run(self) -> None:
         loop = new_loop(self.cfg.asgi_loop, self.log)
@@ -262,7 +248,9 @@ class AsyncWorker(SyncWorker):
         serving.mount = Mount(trust_of(self.cfg), self.cfg.root_path, lifespan.state)
         if self.cfg.warmup:
             await self.warm(lifespan)
-        acceptors, taker = self.open()
+        # One a wake-up, however few workers there are: what is accepted is served before the next, and the
+        # application's own tasks go on in between.
+        acceptors, taker = self.open(1)
         self.started = True
         self.notify()
         serving.watch_blocks()
@@ -301,29 +289,6 @@ class AsyncWorker(SyncWorker):
             return False
         starting.result()
         return True
-
-    def open(self) -> tuple[list[Acceptor], Taker | None]:
-        serving = self.serving
-        acceptors = [
-            # One a wake-up, however few workers there are: what is accepted is served before the next, and the
-            # application's own tasks go on in between.
-            Acceptor(
-                listener,
-                origin(serving, listener, self.seal)._replace(connection=AsyncConnection),
-                1,
-                self.cant_accept,
-            )
-            for listener in self.place.listeners
-        ]
-        for acceptor in acceptors:
-            acceptor.open()
-        taker = None
-        if self.place.channel is not None:
-            origins = {acceptor.origin.name: acceptor.origin for acceptor in acceptors}
-            taker = Taker(self.place.channel, origins, acceptors[0].ceiling)
-            taker.open()
-            serving.cells[Cell.TAKES] = 1
-        return acceptors, taker
 
     async def drain(self, acceptors: list[Acceptor], taker: Taker | None) -> None:
         """leaving.draining, each step of it in the loop itself: an application may begin with a request there."""
@@ -399,18 +364,13 @@ def end_loop(loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(None)
 
 
-def new_serving(worker: Worker) -> AsyncServing:
-    hooked = worker.cfg.pre_request is not NO_HOOK or worker.cfg.post_request is not NO_HOOK
-    return AsyncHooked(worker) if hooked else AsyncServing(worker)
-
-
 def become_async(worker: SyncWorker) -> None:
     """The application turned out to be ASGI. The object stays: hooks hold it, and what they have put on it."""
     if type(worker) is not SyncWorker:
         check_served(worker.wsgi, str(worker.cfg.wsgi_app), "wsgi", worker.cfg.interface)
     before = worker.serving
     worker.__class__ = AsyncWorker
-    worker.serving = new_serving(worker)
+    worker.serving = worker.make_serving()
     worker.init_signals()
     for signum in before.wakeup.drain():  # one that came while the application was loaded
         worker.serving.wakeup.note(signum, None)

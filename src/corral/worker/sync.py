@@ -4,12 +4,13 @@ It knows how listeners, connections and the worker meet; it must not know HTTP.
 """
 
 from types import FrameType
-from typing import Any
+from typing import Any, ClassVar
 
 from corral.app import serving_interface
 from corral.config.hooks import NO_HOOK
 from corral.config.settings import Config
 from corral.net.acceptor import Acceptor
+from corral.net.connection import Connection
 from corral.net.handoff import Taker
 from corral.net.service import Seal
 from corral.report.choice import heed
@@ -28,6 +29,11 @@ BURST = 8  # connections accepted a wake-up, where no sibling could take them
 class SyncWorker(Worker):
     """The worker of `worker_class = "sync"`."""
 
+    # What serves: without and with pre_request or post_request.
+    servings: ClassVar[tuple[type[Serving], type[Serving]]] = (Serving, Hooked)
+    interface: ClassVar[Interface] = Interface.WSGI
+    connection: ClassVar[type[Connection]] = Connection
+
     serving: Serving
     seal: Seal | None
 
@@ -39,12 +45,15 @@ class SyncWorker(Worker):
                 log.warning("%s.%s() is never called: use pre_request and post_request", cls.__name__, name)
 
     def init_process(self) -> None:
-        hooked = self.cfg.pre_request is not NO_HOOK or self.cfg.post_request is not NO_HOOK
-        self.serving = Hooked(self) if hooked else Serving(self)
+        self.serving = self.make_serving()
         try:
             super().init_process()
         except Quit:
             self.serving.settle()
+
+    def make_serving(self) -> Serving:
+        hooked = self.cfg.pre_request is not NO_HOOK or self.cfg.post_request is not NO_HOOK
+        return self.servings[hooked](self)
 
     def init_signals(self) -> None:
         watch(self)
@@ -56,34 +65,25 @@ class SyncWorker(Worker):
         self.seal = self.place.secure()
         with leaving_at_once(self):
             super().load_wsgi()
+        self.suit()
+        self.place.access = heed(self.log, self.place.access)
+        self.place.row.cells[Cell.INTERFACE] = self.interface
+
+    def suit(self) -> None:
+        """Be the worker that the application needs, now that it is there. Raises AppLoadError."""
         if serving_interface(self.wsgi, str(self.cfg.wsgi_app), self.cfg.interface) == "asgi":
             from corral.worker.aio import become_async  # lazily: asyncio, 3 MiB, for those who have such an application
 
             become_async(self)
-        self.prepare()
-
-    def prepare(self) -> None:
-        """What is found out once the application is there."""
-        self.place.access = heed(self.log, self.place.access)
-        self.place.row.cells[Cell.INTERFACE] = Interface.WSGI
 
     def run(self) -> None:
         self.serving.access = self.place.access
         self.serving.serve_app(self.wsgi)
         several = self.cfg.workers > 1
-        acceptors = [
-            Acceptor(listener, origin(self.serving, listener, self.seal), 1 if several else BURST, self.cant_accept)
-            for listener in self.place.listeners
-        ]
-        taker = None
-        if self.place.channel is not None:
-            taker = Taker(
-                self.place.channel,
-                {acceptor.origin.name: acceptor.origin for acceptor in acceptors},
-                acceptors[0].ceiling,
-            )
+        acceptors, taker = self.open(1 if several else BURST)
+        self.notify()
+        self.serving.settle()  # what that sign of life began would never end in a worker without requests
         threads = min(self.cfg.threads, self.place.row.flights)
-        open_all(self.serving, acceptors, taker)
         if threads > 1:
             from corral.worker.threads import Crew  # lazily: most workers have one thread
 
@@ -95,6 +95,21 @@ class SyncWorker(Worker):
             serve_watched(self.serving, acceptors, taker)
         else:
             serve(self.serving, acceptors, taker)
+
+    def open(self, burst: int) -> tuple[list[Acceptor], Taker | None]:
+        """Wait for connections, at the listeners and from siblings."""
+        serving, channel = self.serving, self.place.channel
+        acceptors = []
+        for listener in self.place.listeners:
+            shared = origin(serving, listener, self.seal)._replace(connection=self.connection)
+            acceptors.append(Acceptor(listener, shared, burst, self.cant_accept))
+            acceptors[-1].open()
+        if channel is None:
+            return acceptors, None
+        taker = Taker(channel, {acceptor.origin.name: acceptor.origin for acceptor in acceptors}, acceptors[0].ceiling)
+        taker.open()
+        serving.cells[Cell.TAKES] = 1
+        return acceptors, taker
 
     def cant_accept(self, error: OSError) -> None:
         self.log.error("Can't accept a connection: %s; trying again in a moment", error.strerror)
@@ -119,16 +134,6 @@ class SyncWorker(Worker):
         super().handle_usr1(sig, frame)
         if self.place.access is not None:
             self.place.access.reopen()
-
-
-def open_all(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
-    for acceptor in acceptors:
-        acceptor.open()
-    if taker is not None:
-        taker.open()
-        serving.cells[Cell.TAKES] = 1
-    serving.worker.notify()
-    serving.settle()  # what that sign of life began would never end in a worker without requests
 
 
 def serve(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
