@@ -12,7 +12,7 @@ What waits in the channel is in the kernel: it survives its sender, and every re
 import os
 import socket
 import struct
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeGuard
 
 from corral.net.connection import Connection
 from corral.net.reactor import EXCLUSIVE, NEVER, READ, SECOND, monotonic
@@ -94,7 +94,7 @@ class Channel:
         return (fds[0], message) if fds else None
 
 
-def movable(connection: Any) -> bool:
+def movable(connection: Any) -> TypeGuard[Connection]:
     """A plain connection, between two requests or with one that is only beginning."""
     if not isinstance(connection, Connection) or connection.fd < 0 or connection.stream is not None:
         return False
@@ -147,6 +147,13 @@ class Taker:
             self.opened = False
             self.service.reactor.remove(self.channel.taking.fileno())
         self.service.reactor.cancel(self)
+
+    def suspend(self) -> None:
+        """Look away: this worker can't serve anybody now. A few that wait are taken first, for whoever is free."""
+        inline, self.inline = self.inline, False
+        self.ready(0)
+        self.inline = inline
+        self.close()
 
     def ready(self, _: int) -> None:
         for _turn in range(BURST):

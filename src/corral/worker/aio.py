@@ -17,14 +17,12 @@ from corral.gateway.failure import failing_asgi, is_failure
 from corral.gateway.views import Request
 from corral.net.acceptor import Acceptor
 from corral.net.aio import AsyncConnection, GuestReactor, Talk
-from corral.net.connection import Connection, Flushing, Lingering
 from corral.net.handoff import Taker
-from corral.net.handshake import Handshaking
 from corral.net.reactor import NEVER, SECOND, monotonic
 from corral.shared.scoreboard import SINCE, Cell, Interface
 from corral.worker.base import Worker
 from corral.worker.blocking import BlockWatch
-from corral.worker.leaving import draining
+from corral.worker.leaving import close_all, draining
 from corral.worker.lifespan import Lifespan
 from corral.worker.orders import watch
 from corral.worker.origins import trust_of
@@ -314,10 +312,7 @@ class AsyncWorker(SyncWorker):
         for left in list(self.serving.reactor.handlers.values()):
             if isinstance(left, Talk):
                 left.lose()
-            elif isinstance(left, Connection):
-                left.close()
-            elif isinstance(left, Flushing | Lingering | Handshaking):
-                left.connection.close()
+        close_all(self.serving)
         tasks = list(self.serving.tasks)
         if tasks:
             self.log.warning("%d requests were cut short", len(tasks))

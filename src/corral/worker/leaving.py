@@ -21,12 +21,16 @@ def drain(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> N
     for _ in draining(serving, acceptors, taker):
         serving.turn()
         serving.settle()
+    close_all(serving)
+    serving.settle()
+
+
+def close_all(serving: Serving) -> None:
     for left in list(serving.reactor.handlers.values()):
         if isinstance(left, Connection):
             left.close()
         elif isinstance(left, Flushing | Lingering | Handshaking):
             left.connection.close()
-    serving.settle()
 
 
 def draining(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> Iterator[None]:
@@ -63,8 +67,8 @@ def hand_over(serving: Serving) -> None:
     waiting = False
     for handler in list(serving.reactor.handlers.values()):
         if movable(handler):
-            handler.service = serving  # type: ignore[attr-defined]  # movable has seen that it is a Connection
-            if give(handler, channel):  # type: ignore[arg-type]  # movable has seen that it is a Connection
+            handler.service = serving
+            if give(handler, channel):
                 serving.given += 1
             else:
                 waiting = True

@@ -11,10 +11,9 @@ either the watcher sees that the call is over, or the loop sees the watcher and 
 import time
 from _thread import allocate_lock, start_new_thread
 from collections.abc import Callable
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from corral.net.acceptor import Acceptor
-from corral.net.connection import Connection
 from corral.net.handoff import Taker, give, movable
 from corral.worker.serving import Serving
 
@@ -89,13 +88,8 @@ class Watch:
     def act(self, since: int) -> None:
         self.deciding = True
         with self.duty:
-            if self.since() != since or self.stopped:
-                self.deciding = False
-                return
-            if self.promote():
-                self.deciding = False
-                return
-            if not self.serving.has_heirs():
+            over = self.since() != since or self.stopped
+            if over or self.promote() or not self.serving.has_heirs():
                 self.deciding = False
                 return
             self.acting = True
@@ -118,7 +112,7 @@ class Watch:
                 return
             for fd, _ in events:
                 handler = reactor.handlers.get(fd)
-                if handler is not self.current and movable(handler) and give(cast(Connection, handler), channel):
+                if handler is not self.current and movable(handler) and give(handler, channel):
                     self.serving.given += 1
                 else:
                     stayed = True
@@ -130,10 +124,7 @@ class Watch:
         for acceptor in self.acceptors:
             acceptor.suspend()
         if self.taker is not None:
-            inline, self.taker.inline = self.taker.inline, False
-            self.taker.ready(0)
-            self.taker.inline = inline
-            self.taker.close()
+            self.taker.suspend()
 
     def resume(self) -> None:
         for acceptor in self.acceptors:
