@@ -27,8 +27,7 @@ class Handshaking:
 
     def hurry(self, due: int) -> None:
         self.due = min(self.due, due)
-        reactor = self.connection.service.reactor
-        reactor.wake_at = min(reactor.wake_at, self.due)
+        self.connection.service.reactor.wake_by(self.due)
 
     def ready(self, _: int) -> None:
         try:

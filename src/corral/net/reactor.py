@@ -73,6 +73,10 @@ class Reactor:
         """Have `handler` expire at `due`, though it waits for no descriptor."""
         handler.due = due
         self.timers.add(handler)
+        self.wake_by(due)
+
+    def wake_by(self, due: int) -> None:
+        """Look at deadlines at `due` at the latest: one has been brought forward."""
         self.wake_at = min(self.wake_at, due)
 
     def cancel(self, handler: Handler) -> None:

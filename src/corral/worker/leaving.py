@@ -56,7 +56,7 @@ def draining(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -
             else:
                 dismiss(serving, taker)
         if serving.total_connections():
-            reactor.wake_at = min(reactor.wake_at, serving.stop_at)
+            reactor.wake_by(serving.stop_at)
             yield
 
 
@@ -76,7 +76,7 @@ def hand_over(serving: Serving) -> None:
         elif isinstance(handler, Handshaking):
             handler.hurry(monotonic() + FIRST_REQUEST)
     if waiting:
-        serving.reactor.wake_at = min(serving.reactor.wake_at, monotonic() + NEXT_TRY)
+        serving.reactor.wake_by(monotonic() + NEXT_TRY)
 
 
 def dismiss(serving: Serving, taker: Taker | None) -> None:
@@ -102,5 +102,4 @@ def retire(connection: Connection, now: int) -> None:
             connection.close()
     elif connection.inbound.idle:
         connection.due = min(connection.due, now + FIRST_REQUEST)
-        reactor = connection.service.reactor
-        reactor.wake_at = min(reactor.wake_at, connection.due)
+        connection.service.reactor.wake_by(connection.due)
