@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from corral.app import interface_of
 from corral.arbiter.arbiter import Arbiter
-from corral.arbiter.plan import SECOND
+from corral.arbiter.plan import ABORT_GRACE, SECOND
 from corral.arbiter.recorder import say
 from corral.arbiter.stacks import parse
 from corral.config.hooks import NO_HOOK
@@ -38,7 +38,6 @@ REFUSED = b"refused"
 LONGEST = 1 << 17
 # A fork takes milliseconds, even of a gigabyte; a mold that doesn't get to it is held up by the application's threads.
 FORK_PATIENCE = 5.0
-ABORT_GRACE = SECOND
 # The interpreter rewrites code that it has run some times, which unshares its page; better before the fork.
 ROUNDS = 16
 

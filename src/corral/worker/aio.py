@@ -26,7 +26,7 @@ from corral.worker.leaving import close_all, draining
 from corral.worker.lifespan import Lifespan
 from corral.worker.orders import watch
 from corral.worker.origins import trust_of
-from corral.worker.serving import Hooked, Serving, server_name
+from corral.worker.serving import Hooked, Serving
 from corral.worker.sync import SyncWorker
 
 Task = asyncio.Task[None]
@@ -40,6 +40,9 @@ LEAST_SHUTDOWN: Final = 1.0
 class AsyncServing(Serving):
     """A connection's Site."""
 
+    make_reactor = GuestReactor
+    make_heads = AsgiHeads
+
     reactor: GuestReactor
     heads: AsgiHeads
     loop: asyncio.AbstractEventLoop
@@ -49,9 +52,6 @@ class AsyncServing(Serving):
 
     def __init__(self, worker: Worker) -> None:
         super().__init__(worker)
-        self.reactor.close()
-        self.reactor = GuestReactor()
-        self.heads = AsgiHeads(server_name())
         self.streaming = True
         self.grace = self.config.asgi_disconnect_grace_period
         self.mount = Mount(trust_of(self.config))

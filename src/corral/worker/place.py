@@ -10,10 +10,9 @@ from typing import Any
 
 from corral.net.handoff import Channel
 from corral.net.listener import Listener
+from corral.net.reactor import SECOND
 from corral.shared.scoreboard import ASLEEP, Cell, Row, Scoreboard, State, Wish
 from corral.worker.scales import Scales
-
-SECOND = 1_000_000_000
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

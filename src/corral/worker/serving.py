@@ -6,7 +6,7 @@ How requests meet the application is the loop's affair (worker.sync), what happe
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from corral.errors import PeerError
 from corral.gateway.exchange import Exchange
@@ -48,6 +48,9 @@ def server_name() -> str:
 class Serving:
     """A connection's Service. `worker` is whom hooks and logs know."""
 
+    make_reactor: ClassVar[type[Reactor]] = Reactor
+    make_heads: ClassVar[type[Heads]] = Heads
+
     def __init__(self, worker: Worker) -> None:
         config, place = worker.cfg, worker.place
         self.worker = worker
@@ -61,9 +64,9 @@ class Serving:
         self.arbiter_row = place.board.arbiter
         self.wake_arbiter = place.wake_arbiter
         self.app: App
-        self.reactor = Reactor()
+        self.reactor = self.make_reactor()
         self.wakeup = Wakeup()
-        self.heads = Heads(server_name())
+        self.heads = self.make_heads(server_name())
         self.limits = Limits(
             config.limit_request_line, config.limit_request_fields, config.limit_request_field_size,
             config.limit_request_body,
