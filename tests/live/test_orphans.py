@@ -28,6 +28,26 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Length", "4")])
     return [b"done"]
 """
+# From the one call to the other Python looks for no signal: what comes meanwhile is noted, and the lock is waited for.
+DEAF = """
+import functools, operator, os, threading
+
+
+def fall_asleep():
+    lock = threading.Lock()
+    lock.acquire()
+    os.write(2, b"counting\\n")
+    list(map(operator.call, (functools.partial(sum, range(50_000_000)), lock.acquire)))
+
+
+def app(environ, start_response):
+    fall_asleep()
+
+
+async def async_app(scope, receive, send):
+    assert scope["type"] == "http"
+    fall_asleep()
+"""
 HANG = "import threading\nthreading.Event().wait()\n"
 
 
@@ -102,6 +122,22 @@ def test_a_worker_that_hangs_ends_at_graceful_timeout(make_server, orphans, path
         started = time.monotonic()
         wait_until(lambda: not any(map(alive, left)), "the end of the workers")
         assert time.monotonic() - started < 5
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("deaf:app", "-w", "2"), id="sync"),
+        pytest.param(("deaf:app", "--threads", "2"), id="threads"),
+        pytest.param(("deaf:async_app",), id="asgi"),
+    ],
+)
+def test_a_worker_that_missed_the_signal_is_reminded(make_server, orphans, arguments):
+    server = make_server(deaf=DEAF).start(*arguments, "--graceful-timeout", "0.5")
+    with ask(server, "/"):
+        server.wait_for("counting")
+        left = kill_arbiter(server, orphans)
+        wait_until(lambda: not any(map(alive, left)), "the end of the workers")
 
 
 def test_a_mold_that_is_loading_ends_at_once(make_server, orphans):

@@ -94,6 +94,21 @@ def test_what_is_removed_is_silent(reactor, pipe):
     reactor.remove(reader)  # again is nothing
 
 
+def test_what_another_file_has_replaced_is_removed_without_a_complaint(reactor, pipe):
+    reader, _ = pipe
+    ends = os.pipe()
+    reactor.add(reader, Noted())
+    os.dup2(ends[0], reader)
+    reactor.remove(reader)
+    assert reader not in reactor.handlers
+    reactor.add(reader, handler := Noted())
+    os.write(ends[1], b"a")
+    passes(reactor, 1)
+    assert len(handler.events) == 1
+    for fd in ends:
+        os.close(fd)
+
+
 def test_a_descriptor_that_a_child_process_holds_open_is_silent_too(reactor, pipe):
     """epoll watches the open file, not the descriptor: hence remove, and before close."""
     reader, writer = pipe

@@ -7,6 +7,7 @@ With 5,000 idle connections a sweep takes 0.3 ms, at most ten times a second, an
 
 import select
 import time
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 monotonic = time.monotonic_ns
@@ -18,6 +19,7 @@ WRITE: Final = getattr(select, "EPOLLOUT", 4)
 # One worker, not all of them, wakes up for a new connection (Linux 4.5).
 EXCLUSIVE: Final = getattr(select, "EPOLLEXCLUSIVE", 0)
 GRAIN: Final = SECOND // 10  # how late a deadline may be
+LONG: Final = SECOND // 100  # a call, or a wait, after which it is asked whether those who wait are still there
 
 
 class Handler(Protocol):
@@ -31,13 +33,13 @@ class Handler(Protocol):
 
 
 class Reactor:
-    __slots__ = ("_poller", "handlers", "late", "now", "timers", "wake_at")
+    __slots__ = ("_poller", "handlers", "late_until", "now", "timers", "wake_at")
 
     def __init__(self) -> None:
         self._poller: Any = select.epoll() if hasattr(select, "epoll") else PortablePoller()
         self.handlers: dict[int, Handler] = {}
         self.now = monotonic()  # when the last event was taken, or the last request ended: a request starts then
-        self.late = 0  # passes in which requests may have waited for a long call
+        self.late_until = 0  # requests that start before may have waited for a long call
         self.timers: set[Handler] = set()  # due some time, without a descriptor
         self.wake_at = NEVER  # nothing is due before; may be earlier than the earliest deadline, never later
 
@@ -58,7 +60,8 @@ class Reactor:
         # Not left to close(2): a process that the application forked may hold the same open file, and epoll would go on
         # reporting it.
         if self.handlers.pop(fd, None) is not None:
-            self._poller.unregister(fd)
+            with suppress(FileNotFoundError):  # dup2 has put another file in its place, and ended the wait so
+                self._poller.unregister(fd)
 
     def mask(self, fd: int, events: int) -> None:
         """Have `fd` reported for other events, to whoever has it."""
@@ -78,6 +81,12 @@ class Reactor:
     def wake_by(self, due: int) -> None:
         """Look at deadlines at `due` at the latest: one has been brought forward."""
         self.wake_at = min(self.wake_at, due)
+
+    def note_wait(self, length: int) -> None:
+        """A request has waited for so long, or one that took so long has let others wait. Who comes next may have, too:
+        for as long again each of them is asked."""
+        if length > LONG:
+            self.late_until = max(self.late_until, self.now + length)
 
     def cancel(self, handler: Handler) -> None:
         self.timers.discard(handler)

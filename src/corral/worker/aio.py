@@ -81,7 +81,7 @@ class AsyncServing(Serving):
 
     def watch_blocks(self) -> None:
         """From here on; what the application's start-up does holds up nobody."""
-        self.reactor.stirred = BlockWatch(self.loop, self.answering, self.note_block, self.log).stir
+        self.reactor.stirred = BlockWatch(self.loop, self.answering, self.note_block, self.place.remind, self.log).stir
 
     def answering(self) -> bool:
         """Whether a request is in flight that isn't a WebSocket's, which may be silent for hours."""

@@ -26,14 +26,21 @@ monotonic = time.monotonic
 
 
 class BlockWatch:
-    """`busy` tells whether a request is being answered; `noted` is called once for each block."""
+    """`busy` tells whether a request is being answered; `noted` is called once for each block, `blocked` at each look
+    while it lasts."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, busy: Callable[[], bool], noted: Callable[[], None], log: Any
+        self,
+        loop: asyncio.AbstractEventLoop,
+        busy: Callable[[], bool],
+        noted: Callable[[], None],
+        blocked: Callable[[], None],
+        log: Any,
     ) -> None:
         self.loop = loop
         self.busy = busy
         self.noted = noted
+        self.blocked = blocked
         self.log = log
         self.thread = get_ident()
         self.ticking = False
@@ -88,6 +95,8 @@ class BlockWatch:
                     self.noted()
                     self.log.warning("The loop has been blocked for %.2f s by %s", now - self.expected, where)
                 del frame
+            if self.blocked_since:
+                self.blocked()
 
 
 def describe(frame: FrameType | None) -> str:

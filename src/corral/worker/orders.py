@@ -112,6 +112,7 @@ class Lifeline:
     def ready(self, _: int) -> None:
         worker = self.worker
         worker.serving.reactor.remove(worker.place.lifeline)
+        worker.place.remind()  # the main thread, if this is another one
         if worker.serving.accepting:
             worker.log.info("The arbiter is gone, worker (pid: %s) leaves", worker.pid)
             worker.serving.leave()

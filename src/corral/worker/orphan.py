@@ -6,6 +6,7 @@ It knows the lifeline, a pipe whose other end only the arbiter holds, and that t
 import os
 import signal
 import socket
+from _thread import get_ident
 from collections.abc import Sequence
 from contextlib import suppress
 from types import FrameType
@@ -25,8 +26,11 @@ def end_in_time(place: Place, graceful_timeout: float) -> None:
     """
     if not SIGNAL:
         return
+    main, heard = get_ident(), False
 
     def begin(signum: int, frame: FrameType | None) -> None:
+        nonlocal heard
+        heard = True
         if graceful_timeout:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, graceful_timeout)
@@ -34,7 +38,15 @@ def end_in_time(place: Place, graceful_timeout: float) -> None:
             make_way(place.listeners)
 
     signal.signal(SIGNAL, begin)
-    arrange(place.lifeline, SIGNAL)
+    own = arrange(place.lifeline, SIGNAL)
+    if own is None:
+        return
+
+    def remind() -> None:
+        if not heard and has_ended(own):
+            signal.pthread_kill(main, SIGNAL)
+
+    place.remind = remind
 
 
 def make_way(listeners: Sequence[Listener]) -> None:
@@ -53,8 +65,9 @@ def end_at_once(lifeline: int) -> None:
         arrange(lifeline, signal.SIGKILL)
 
 
-def arrange(lifeline: int, signum: int) -> None:
-    """Where it can't be arranged (no /proc), a process that hangs outlives its arbiter, as it does elsewhere."""
+def arrange(lifeline: int, signum: int) -> int | None:
+    """The descriptor whose end of file is signalled. None: it can't be arranged (no /proc), and a process that hangs
+    outlives its arbiter, as it does elsewhere."""
     import fcntl  # lazily: in the child alone
 
     with suppress(OSError):
@@ -65,6 +78,8 @@ def arrange(lifeline: int, signum: int) -> None:
         fcntl.fcntl(own, fcntl.F_SETFL, os.O_NONBLOCK | os.O_ASYNC)
         if has_ended(own):
             os.kill(os.getpid(), signum)  # it was too late for the signal
+        return own
+    return None
 
 
 def has_ended(own: int) -> bool:

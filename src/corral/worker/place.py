@@ -26,6 +26,9 @@ class Place:
     secure: Callable[[], Any]  # what makes a connection speak TLS, or None
     channel: Channel | None = None
     access: Any = None
+    # For threads that look on: Python looks for a signal before a call that waits for a lock, and when one comes during
+    # it. One in between is noted and never acted upon; if it was the end of the arbiter, this sends it again.
+    remind: Callable[[], None] = lambda: None
     listeners: list[Listener]
 
     def wake_if_asleep(self) -> None:

@@ -79,6 +79,7 @@ class Watch:
                 since = self.since()
                 quiet = 0 if since else quiet + 1
                 if since and since == before:
+                    self.serving.place.remind()
                     self.act(since)
                 before = since
             self.dormant = True
@@ -95,6 +96,7 @@ class Watch:
             self.acting = True
             self.suspend()
         while self.acting:
+            self.serving.place.remind()
             self.pass_on()
 
     def pass_on(self) -> None:
