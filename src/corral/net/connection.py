@@ -128,7 +128,7 @@ class Connection:
         inbound = self.inbound
         while True:
             start = service.begin(inbound.line_bytes)
-            if service.reactor.late and not self.still_wanted():
+            if start < service.reactor.late_until and not self.still_wanted():
                 return
             environ = inbound.fields.copy() if inbound.repeated else inbound.fields
             method, environ["RAW_URI"], environ["PATH_INFO"], environ["QUERY_STRING"], version, _ = inbound.line
@@ -186,7 +186,9 @@ class Connection:
             service.dropped(self.environ_of(inbound.line))
             self.close()
             return False
-        if service.timeouts.queue < waited(self.fd, self.origin.family):
+        wait = waited(self.fd, self.origin.family)
+        service.reactor.note_wait(wait)
+        if service.timeouts.queue < wait:
             error = PeerError(503, "the request has waited for a worker for too long")
             error.line = inbound.line
             self.refuse(error)

@@ -25,7 +25,6 @@ MOST_BYTES: Final = 60_000  # of a request that has begun: a packet must fit the
 LONGEST: Final = HEAD.size + 2 * 65535 + MOST_BYTES
 BUFFER: Final = 4 << 20  # some thousand connections in transit
 PAUSE: Final = SECOND // 2  # of looking away from what this worker can't take
-IN_TIME: Final = SECOND // 10  # in the channel
 BURST: Final = 4  # taken a wake-up: others may be idle as well
 OWN: Final = ("REMOTE_ADDR", "REMOTE_PORT", "PROXY_PROTOCOL", "PROXY_ADDR", "PROXY_PORT")
 
@@ -189,8 +188,7 @@ class Taker:
             connection.due = self.service.reactor.now + self.service.keepalive
         connection.inbound.buffer = bytearray(passage.read)
         self.service.taken += 1
-        if monotonic() - passage.left > IN_TIME:
-            self.service.reactor.late = max(self.service.reactor.late, 1)  # all were busy
+        self.service.reactor.note_wait(monotonic() - passage.left)  # all were busy
         if self.inline:
             connection.ready(READ)
         else:

@@ -14,7 +14,7 @@ from corral.gateway.views import VIEW, Request, Response, request_of
 from corral.gateway.wsgi import App, Environ
 from corral.http.head import Limits
 from corral.http.response import Heads
-from corral.net.reactor import NEVER, SECOND, Reactor, monotonic
+from corral.net.reactor import LONG, NEVER, SECOND, Reactor, monotonic
 from corral.net.service import Timeouts
 from corral.shared.scoreboard import ASLEEP, BEGIN, HEIRS, LENGTH, SINCE, STOPPING, Cell, State, Wish
 from corral.shared.wakeup import Wakeup
@@ -28,7 +28,6 @@ CONNECTIONS = int(Cell.CONNECTIONS)
 
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-LONG = SECOND // 10  # a call after which it is asked whether those who waited are still there
 begin = BEGIN
 
 
@@ -145,6 +144,8 @@ class Serving:
         if self.config.enable_backlog_metric:
             self.measure_backlog()
         self.worker.tmp.scales.weigh(now, self.worker.nr)
+        # Many short calls make a long wait, too: one request is asked.
+        self.reactor.late_until = max(self.reactor.late_until, now + 1)
         self.next_date = now + SECOND - int(epoch % 1 * SECOND)
 
     def measure_backlog(self) -> None:
@@ -164,12 +165,11 @@ class Serving:
         if exchange.surplus or exchange.left:
             self.warn_of_length(environ, exchange)
         if now - start > LONG:
-            self.note_long_call()
+            self.note_long_call(now - start)
         return now
 
-    def note_long_call(self) -> None:
-        """Who is served in the rest of this pass and in the next one may have waited."""
-        self.reactor.late = 2
+    def note_long_call(self, length: int) -> None:
+        self.reactor.note_wait(length)
 
     def warn_of_length(self, environ: Environ, exchange: Exchange) -> None:
         if exchange.surplus:
@@ -220,8 +220,6 @@ class Serving:
         flight, cells = self.flight, self.cells
         if flight[SINCE]:
             flight[SINCE] = flight[LENGTH] = 0
-        if self.reactor.late:
-            self.reactor.late -= 1
         if self.requests:
             cells[REQUESTS] += self.requests
             cells[BYTES_OUT] += self.bytes_out

@@ -251,9 +251,9 @@ class Lane(Serving):
         if self.accepting:
             self.crew.leave()
 
-    def note_long_call(self) -> None:
+    def note_long_call(self, length: int) -> None:
         if self.leading:  # nobody else has polled meanwhile
-            self.reactor.late = 2
+            super().note_long_call(length)
 
     def end_call(self) -> None:
         """What the connection does now, the watcher must not see half done."""
