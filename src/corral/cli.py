@@ -183,7 +183,7 @@ def suspicions(config: Config) -> list[str]:
 
 def probe(config: Config) -> Iterator[ConfigError]:
     """What a server would find out at its start."""
-    from corral.net.listener import parse_address
+    from corral.config.address import parse_address
     from corral.net.trust import truster
     from corral.report import choice
     from corral.shared.process import resolve_owner

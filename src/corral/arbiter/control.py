@@ -15,8 +15,9 @@ from typing import Any
 from corral.arbiter.answers import Parameters, Refusal, Respond
 from corral.arbiter.arbiter import Arbiter
 from corral.arbiter.plan import SECOND
+from corral.config.address import Address
 from corral.errors import ConfigError
-from corral.net.listener import Address, Listener, remove_stale
+from corral.net.listener import Listener, remove_stale
 
 MOST_VISITORS = 16
 MOST_BYTES = 16384  # of a request

@@ -8,11 +8,12 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from corral.config.address import parse_address
+
 TLS_OPTIONS = (
     "certfile", "keyfile", "ca_certs", "cert_reqs", "ciphers", "suppress_ragged_eofs", "do_handshake_on_connect",
 )  # fmt: skip
 TLS_SERVER = 17  # ssl.PROTOCOL_TLS_SERVER: the best version of both sides
-DEFAULT_PORT = 8000
 
 
 class Setting:
@@ -83,7 +84,7 @@ class Derived:
     @property
     def address(self) -> list[tuple[str, int] | str | int]:
         """The places of `bind`: (host, port), the path of a unix socket, or a descriptor."""
-        return [place(text) for text in self.bind]
+        return [parse_address(text).place for text in self.bind]
 
     @property
     def uid(self) -> int:
@@ -132,19 +133,6 @@ class Derived:
         if isinstance(self.worker_class, type):
             return self.worker_class.__name__
         return "gthread" if self.worker_class == "sync" and self.threads > 1 else self.worker_class
-
-
-def place(text: str) -> tuple[str, int] | str | int:
-    """A `bind` of which the listeners know that it is well formed."""
-    if text.startswith("unix:"):
-        return text.removeprefix("unix:").removeprefix("//")
-    if text.startswith("fd://"):
-        return int(text.removeprefix("fd://"))
-    text = text.removeprefix("tcp://").lower()
-    host, colon, port = text.rpartition(":")
-    if not colon or port.endswith("]"):
-        host, port = text, str(DEFAULT_PORT)
-    return host.strip("[]") or "0.0.0.0", int(port)
 
 
 def split_pairs(pairs: Iterable[str]) -> dict[str, str]:

@@ -4,7 +4,8 @@ import os
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from corral.net.listener import Address, Listener, open_all, open_listeners
+from corral.config.address import Address
+from corral.net.listener import Listener, open_all, open_listeners
 
 if TYPE_CHECKING:
     import ssl

@@ -96,7 +96,7 @@ MODULES: Final[dict[str, dict[str, str]]] = {
 PARSER: Final = "what parses requests here is corral.http, which has no sockets"
 ABSENT: Final[dict[str, str]] = {
     "gunicorn.config.validate_file_exists": "a missing file is found when it is opened; check with os.path.isfile",
-    "gunicorn.config.validate_hostport": "corral.net.listener.parse_address checks addresses",
+    "gunicorn.config.validate_hostport": "corral.config.address.parse_address checks addresses",
     "gunicorn.ctl": "`corral ctl` commands a server, as does any HTTP client on its control_socket",
     "gunicorn.dirty": "there are no dirty workers; long work belongs in a task queue with processes of its own",
     "gunicorn.http.RequestParser": PARSER,

@@ -6,10 +6,9 @@ import time
 from typing import Any, NoReturn
 
 from corral import app
-from corral.config.derived import place
+from corral.config import address
 from corral.config.named import load_class as load_named
 from corral.http.response import error_response
-from corral.net import listener
 from corral.shared import process
 from corral.worker import serving
 
@@ -34,10 +33,7 @@ def load_class(
 
 def parse_address(netloc: str, default_port: str = "8000") -> Any:
     """(host, port), the path of a unix socket, or a descriptor. Raises ConfigError."""
-    listener.parse_address(netloc)
-    found = place(netloc)
-    has_port = netloc.rpartition("]")[2].rpartition(":")[2].isdecimal()
-    return (found[0], int(default_port)) if isinstance(found, tuple) and not has_port else found
+    return address.parse_address(netloc, int(default_port)).place
 
 
 def is_ipv6(addr: str) -> bool:

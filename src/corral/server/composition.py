@@ -15,13 +15,14 @@ from typing import Any, NoReturn
 from corral import __version__
 from corral.arbiter.arbiter import Arbiter, Edition
 from corral.arbiter.commands import WATCHED
+from corral.config.address import parse_address
 from corral.config.classes import UVICORN
 from corral.config.load import Loaded
 from corral.config.named import load_class
 from corral.config.settings import Config
 from corral.errors import EXIT_APP, EXIT_BOOT, EXIT_CONFIG, EXIT_CRASH, ConfigError
 from corral.net.handoff import Channel
-from corral.net.listener import AddressInUse, Listener, open_all, open_listeners, parse_address
+from corral.net.listener import AddressInUse, Listener, open_all, open_listeners
 from corral.report import choice
 from corral.server.controls import Controls
 from corral.server.generation import Generation, Shared, prepare_tls
