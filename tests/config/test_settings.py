@@ -18,6 +18,7 @@ OURS = {
     "max_worker_lifetime": ("7.5", 7.5),
     "reload_step": ("7", 7),
     "warmup": ("/ready", ("/ready",)),
+    "defer_accept": ("7", 7),
     "header_timeout": ("7.5", 7.5),
     "body_timeout": ("7.5", 7.5),
     "write_timeout": ("7.5", 7.5),

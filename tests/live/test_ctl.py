@@ -55,6 +55,31 @@ def curl(server, path, *arguments):
     return int(status), json.loads(body)
 
 
+def ask(connection):
+    connection.sendall(b"GET / HTTP/1.1\r\nHost: test\r\n\r\n")
+    return connection.recv(65536).split()[1]
+
+
+def connections_of(server):
+    return json.loads(ctl(server, "--json", "status"))["connections"]
+
+
+def test_a_connection_counts_when_it_has_said_something(server):
+    """That it was accepted before would show here."""
+    start(server, "--defer-accept", "20", "--keep-alive", "30")
+    with server.connect() as silent, server.connect() as client:
+        assert ask(client) == b"200"
+        assert connections_of(server) == 1
+        assert ask(silent) == b"200"
+        wait_until(lambda: connections_of(server) == 2, "both")
+
+
+def test_without_defer_accept_the_silent_count_as_well(server):
+    start(server, "--defer-accept", "0")
+    with server.connect():
+        wait_until(lambda: connections_of(server) == 1, "the silent one")
+
+
 # where it is
 
 

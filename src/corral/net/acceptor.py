@@ -12,8 +12,9 @@ from corral.net.reactor import EXCLUSIVE, NEVER, READ, SECOND, monotonic
 from corral.net.service import Origin
 
 OUT_OF_ROOM: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM))
-# On a busy server the first bytes of a connection are here when it is accepted, and epoll need not be asked. On an idle
-# one they aren't yet, and looking for them costs 2 µs: then leave it for so many connections.
+# Where the kernel waits for the first bytes of a connection (defer_accept), or the server is busy, they are here when
+# it is accepted, and epoll need not be asked. Elsewhere looking for them costs 2 µs: then leave it for so many
+# connections.
 PATIENCE: Final = 64
 WAITING: Final = 64  # taken without being served, at a time
 PAUSE: Final = SECOND // 2  # without accepting, when there is no room
@@ -78,7 +79,7 @@ class Acceptor:
             connection.register()
         else:
             connection.ready(READ)
-            if connection.fresh:
+            if connection.fresh and not self.listener.deferring:
                 self.patience = PATIENCE
         if fd >= self.ceiling:
             self.pause(OSError(errno.EMFILE, os.strerror(errno.EMFILE)))

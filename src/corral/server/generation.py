@@ -123,7 +123,9 @@ class Generation:
         process.set_title(f"corral: worker [{config.proc_name}]")
 
         def prepare() -> None:
-            worker.sockets = worker.place.listeners = [listener.own(config.backlog) for listener in self.listeners]
+            worker.sockets = worker.place.listeners = [
+                listener.own(config.backlog, config.defer_accept) for listener in self.listeners
+            ]
             shared.master.call("post_fork", worker)
             shared.surroundings.enter(config)
             worker.place.access = open_access(config, log)

@@ -27,6 +27,11 @@ class Serving:
         2048, "--backlog", accept=values.count, section="Listeners", metavar="N",
         help="How many connections may wait to be accepted.",
     )
+    defer_accept: int = setting(
+        1, "--defer-accept", accept=values.count, section="Listeners", metavar="SECONDS",
+        help="A TCP connection is accepted when its first bytes have come, or after so many seconds without any "
+        "(TCP_DEFER_ACCEPT, on Linux). 0: as soon as it is open.",
+    )
     reuse_port: bool = switch(
         "--reuse-port", section="Listeners", help="Give each worker a listener of its own (SO_REUSEPORT).",
     )
