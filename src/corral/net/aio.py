@@ -278,7 +278,7 @@ class AsyncConnection(Connection):
         if not block:
             self.headers = headers_of(fields)
         else:
-            headers = headers_behind(fields, self.own_keys, block.count(b"\r\n") + 1)
+            headers = headers_behind(fields, self.own_keys, block.count(b"\r") + 1)
             self.headers = read_headers(block, self.keeps) if headers is None else headers
             if inbound.line[5] is not None:  # RFC 9112 §3.2.2: the target's authority outranks Host
                 host = inbound.line[5].encode("latin-1")
