@@ -196,9 +196,9 @@ def test_check_suspects_settings_that_contradict_each_other(capsys):
             id="misspelt",
         ),
         pytest.param(["-w"], 2, ["argument -w/--workers: expected one argument"], id="no value"),
-        pytest.param(["-w", "x", "a:b"], 1, ["--workers x: must be a whole number"], id="a bad value"),
+        pytest.param(["-w", "x", "a:b"], 2, ["--workers x: must be a whole number"], id="a bad value"),
         pytest.param(
-            ["-w", "x", "-t", "y", "a:b"], 1,
+            ["-w", "x", "-t", "y", "a:b"], 2,
             ["--workers x: must be a whole number", "--timeout y: must be a number of seconds"], id="two bad values",
         ),
         pytest.param(["config", "-w", "0"], 1, ["--workers 0: must be at least 1"], id="a bad value to print"),

@@ -253,14 +253,15 @@ def test_a_malformed_command_line_is_one_line_and_exit_code_2(load, argv, enviro
 @pytest.mark.parametrize(
     ("argv", "file", "environ", "line"),
     [
-        pytest.param("-w x", "", {}, "--workers x: must be a whole number", id="an option"),
+        pytest.param("-m 01777", "", {}, "--umask 01777: must be between 0 and 0777", id="an option"),
         pytest.param("-e A -e B=1", "", {}, "--env A B=1: 'A' must be NAME=VALUE", id="options"),
         pytest.param(
             "-k gevent", "", {}, "--worker-class gevent: not supported yet; this version has sync, gthread and asgi",
             id="a worker class",
         ),
         pytest.param(
-            "", "", {"GUNICORN_CMD_ARGS": "-w x"}, "--workers x (GUNICORN_CMD_ARGS): must be a whole number",
+            "", "", {"GUNICORN_CMD_ARGS": "-m 01777"},
+            "--umask 01777 (GUNICORN_CMD_ARGS): must be between 0 and 0777",
             id="an option in a variable",
         ),
         pytest.param("", "", {"CORRAL_WORKERS": "x"}, "CORRAL_WORKERS=x: must be a whole number", id="a variable"),
@@ -302,6 +303,23 @@ def test_a_bad_value_is_one_line_and_exit_code_1(load, tmp_path, argv, file, env
     assert str(caught.value) == line.replace("{}", str(tmp_path))
     assert caught.value.exit_code == 1
     assert caught.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("argv", "environ", "line"),
+    [
+        pytest.param("-w x", {}, "--workers x: must be a whole number", id="an option"),
+        pytest.param("-m x", {}, "--umask x: must be an octal number such as 022", id="an octal one"),
+        pytest.param("-t x", {}, "--timeout x: must be a number of seconds", id="seconds"),
+        pytest.param(
+            "", {"CORRAL_CMD_ARGS": "-w x"}, "--workers x (CORRAL_CMD_ARGS): must be a whole number", id="a variable"
+        ),
+    ],
+)
+def test_text_where_an_option_has_a_number_is_exit_code_2(load, argv, environ, line):
+    with pytest.raises(UsageError) as caught:
+        load(*argv.split(), **environ)
+    assert (str(caught.value), caught.value.exit_code) == (line, 2)
 
 
 def test_a_module_that_is_not_there_is_one_line(load, tmp_path):

@@ -48,7 +48,8 @@ CONFIGURATION = [
     case("a module that isn't there", 1, "there is no module 'no'", "-c", "python:no.such", "farm:app"),
     case("an unknown option", 2, "unknown option --wrokers; did you mean --workers", "--wrokers", "3", "farm:app"),
     case("an option without its value", 2, "-w/--workers: expected one argument", "farm:app", "-w"),
-    case("a value of an option", 1, "--workers many: must be a whole number", "-w", "many", "farm:app"),
+    case("no number where an option has one", 2, "--workers many: must be a whole number", "-w", "many", "farm:app"),
+    case("a number that can't be", 1, "--workers -1: must not be negative", "-w", "-1", "farm:app"),
     case("no application named", 1, "no application was named"),
     case("a paste file that isn't there", 1, r"nowhere\.ini' can't be read", "--paste", "nowhere.ini"),
 ]  # fmt: skip
@@ -61,6 +62,7 @@ MACHINE = [
     case("a pid file in no directory", 1, "can't write it: No such file", "-p", "/nowhere/pid", "farm:app"),
     case("a pid file that is a directory", 1, "can't write it: Is a directory", "-p", ".", "farm:app"),
     case("an unknown user", 1, "user 'no-such': there is no such user", "-u", "no-such", "farm:app"),
+    case("a user's number that is none", 1, "user 99999999999: must be from 0 to", "-u", "99999999999", "farm:app"),
     case("an unknown group", 1, "group 'no-such': there is no such group", "-g", "no-such", "farm:app"),
     case("a directory that isn't there", 1, "there is no such directory", "--chdir", "/nowhere", "farm:app"),
     case("a log in no directory", 1, "errorlog '/nowhere/log' can't be", "--error-logfile", "/nowhere/log", "farm:app"),

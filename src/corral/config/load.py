@@ -13,7 +13,7 @@ from corral.config.file import add_to_path, from_file
 from corral.config.options import COMMAND_LINE, command_of, from_arguments, make_parser, split
 from corral.config.settings import Config, rows
 from corral.config.sources import Findings, Given, Layer, Mistakes, UsageError, nearest
-from corral.config.values import BadValue
+from corral.config.values import BadValue, NoNumber
 from corral.errors import ConfigError
 
 __all__ = [
@@ -80,7 +80,9 @@ def settle(chosen: Layer, cwd: str, findings: Findings) -> Loaded:
         try:
             accepted[name] = table[name].metadata["accept"](given.value)
         except BadValue as error:
-            findings.problems.append(ConfigError(f"{given.said}: {error}"))
+            # As gunicorn: there a number is part of the command line's grammar, and everything else a setting's value.
+            unreadable = isinstance(error, NoNumber) and given.origin in (COMMAND_LINE, *OPTION_VARIABLES)
+            findings.problems.append((UsageError if unreadable else ConfigError)(f"{given.said}: {error}"))
         else:
             effect, when = table[name].metadata["effect"], table[name].metadata["when"]
             if effect and when(accepted[name]):

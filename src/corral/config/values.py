@@ -12,6 +12,10 @@ class BadValue(ValueError):
     """The reason, worded to follow "setting = value: "."""
 
 
+class NoNumber(BadValue):
+    """Text where a number belongs."""
+
+
 def text(value: object) -> str:
     if not isinstance(value, str):
         raise BadValue(f"must be a string, not {type(value).__name__}")
@@ -41,7 +45,7 @@ def count(value: object) -> int:
         try:
             number = int(value, 0) if not value.strip().isdigit() else int(value)
         except ValueError:
-            raise BadValue("must be a whole number") from None
+            raise NoNumber("must be a whole number") from None
     else:
         raise BadValue(f"must be a whole number, not {type(value).__name__}")
     if number < 0:
@@ -73,7 +77,7 @@ def size(value: object) -> int:
     try:
         return int(float(found["number"]) * UNITS[found["unit"]])
     except ValueError:
-        raise BadValue("must be a number of bytes, such as 512M") from None
+        raise NoNumber("must be a number of bytes, such as 512M") from None
 
 
 def seconds(value: object) -> float:
@@ -82,7 +86,7 @@ def seconds(value: object) -> float:
     try:
         number = float(value)
     except (ValueError, OverflowError):
-        raise BadValue("must be a number of seconds") from None
+        raise NoNumber("must be a number of seconds") from None
     if not 0 <= number < float("inf"):
         raise BadValue("must be a number of seconds from 0")
     return number
@@ -96,7 +100,7 @@ def mask(value: object) -> int:
         try:
             number = int(body, 8 if octal else 0)
         except ValueError:
-            raise BadValue("must be an octal number such as 022") from None
+            raise NoNumber("must be an octal number such as 022") from None
     else:
         number = count(value)
     if not 0 <= number <= 0o777:

@@ -21,6 +21,7 @@ from corral.errors import EXIT_CRASH, ConfigError
 WORKER_IGNORES = (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTTIN, signal.SIGTTOU, signal.SIGWINCH)
 WORKER_LEAVES = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
+NO_IDENTITY = 0xFFFFFFFF  # chown(2): leave it as it is
 WORKER_DEFAULTS = (signal.SIGABRT, signal.SIGCHLD)
 
 
@@ -407,6 +408,7 @@ def resolve_user(user: str | int | None) -> tuple[int | None, str | None]:
             return pwd.getpwnam(str(user)).pw_uid, str(user)
         except KeyError:
             raise ConfigError(f"user {user!r}: there is no such user") from None
+    check_identity("user", number)
     with suppress(KeyError):
         return number, pwd.getpwuid(number).pw_name
     return number, None
@@ -416,12 +418,19 @@ def resolve_group(group: str | int | None) -> int | None:
     if group is None:
         return None
     try:
-        return int(group)
+        number = int(group)
     except ValueError:
         try:
             return grp.getgrnam(str(group)).gr_gid
         except KeyError:
             raise ConfigError(f"group {group!r}: there is no such group") from None
+    check_identity("group", number)
+    return number
+
+
+def check_identity(kind: str, number: int) -> None:
+    if not 0 <= number < NO_IDENTITY:
+        raise ConfigError(f"{kind} {number}: must be from 0 to {NO_IDENTITY - 1}")
 
 
 def drop_privileges(user: str | int | None, group: str | int | None, initgroups: bool) -> None:
