@@ -202,9 +202,9 @@ def test_what_fails_before_there_is_a_new_server_harms_nothing(chain, config, li
     workers = server.workers
     server.write("gunicorn.conf.py", config)
     chain.upgrade()
-    for line in lines:
-        server.wait_for(line)
-    server.wait_for(r"Upgrade failed: the new server \(pid: \d+\) exited with code")
+    # Two processes write them: in no order.
+    lines = [*lines, r"Upgrade failed: the new server \(pid: \d+\) exited with code"]
+    wait_until(lambda: all(server.count(line) for line in lines), "the reason")
     assert server.workers == workers
     assert server.stop() == 0
 
