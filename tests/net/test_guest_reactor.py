@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from corral.net.aio import GuestReactor, LoopPoller
+from corral.net.guest import GuestReactor, LoopPoller
 from corral.net.reactor import NEVER, READ, WRITE, monotonic
 
 

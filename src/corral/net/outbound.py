@@ -4,6 +4,7 @@ It knows file descriptors and nothing of HTTP. So an application that answers fa
 up, and what it yields is never piled up in memory.
 """
 
+import errno
 import os
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from typing import Final
 
 IN_MEMORY: Final = 1 << 20
 TURN: Final = 4 << 20  # what one reader gets before the others have their turn, however fast it reads
+BLOCK: Final = 65536  # of a file that the kernel can't send
 write = os.write
 sendfile = os.sendfile
 
@@ -131,3 +133,19 @@ class Outbound:
             if isinstance(item, Region) and item.fd >= 0:
                 self.drop(item)
         self.items.clear()
+
+
+def flush(outbound: Outbound, to: int) -> bool:
+    """Outbound.flush, also for a file of a system that has no sendfile."""
+    try:
+        return outbound.flush(to)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOSYS) or outbound.sendfile is read_and_write:
+            raise
+    outbound.sendfile = read_and_write
+    return outbound.flush(to)
+
+
+def read_and_write(to: int, fd: int, offset: int, count: int) -> int:
+    data = os.pread(fd, min(count, BLOCK), offset)
+    return os.write(to, data) if data else 0

@@ -299,3 +299,42 @@ OF_SESSION: Final = frozenset(
 OF_BYTES: Final = frozenset(
     "recv recv_into recvfrom recvfrom_into recvmsg recvmsg_into send sendall sendto sendmsg sendfile makefile".split()
 )
+
+
+# -- what an ASGI application is told
+
+
+def tls_of(stream: Any) -> dict[str, Any]:
+    """scope["extensions"]["tls"], as far as Python's OpenSSL tells."""
+    tls = stream.tls
+    cipher = tls.cipher()
+    numbers = {each["name"]: each["id"] & 0xFFFF for each in tls.context.get_ciphers()}
+    certificate = tls.getpeercert(True)
+    return {
+        "server_cert": None,
+        "client_cert_chain": [ssl.DER_cert_to_PEM_cert(certificate)] if certificate else [],
+        "client_cert_name": distinguished_name(tls.getpeercert()) if certificate else None,
+        "client_cert_error": None,
+        "tls_version": TLS_VERSIONS.get(tls.version()),
+        "cipher_suite": numbers.get(cipher[0]) if cipher else None,
+    }
+
+
+TLS_VERSIONS: Final = {"TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
+SHORT_NAMES: Final = {
+    "commonName": "CN", "localityName": "L", "stateOrProvinceName": "ST", "organizationName": "O",
+    "organizationalUnitName": "OU", "countryName": "C", "streetAddress": "STREET", "domainComponent": "DC",
+    "userId": "UID",
+}  # fmt: skip
+
+
+def distinguished_name(certificate: Any) -> str | None:
+    """The subject as RFC 4514 writes it: the last part first."""
+    parts = []
+    for relative in reversed((certificate or {}).get("subject", ())):
+        pairs = []
+        for name, value in relative:
+            escaped = "".join(f"\\{letter}" if letter in ',+"\\<>;=' else letter for letter in value)
+            pairs.append(f"{SHORT_NAMES.get(name, name)}={escaped}")
+        parts.append("+".join(pairs))
+    return ",".join(parts) or None

@@ -1,7 +1,7 @@
 """The worker of ASGI applications: one loop, asyncio's or uvloop's, in which the reactor is a guest.
 
 It knows loops, tasks and the order of a life: start-up, readiness, leaving, shutdown. What a request is, is the
-connection's affair (net.aio), what the application's start and end are, the lifespan's.
+connection's affair (net.aio, net.talk), what the application's start and end are, the lifespan's.
 """
 
 import asyncio
@@ -16,9 +16,11 @@ from corral.gateway.asgi import AsgiHeads, Mount, texts
 from corral.gateway.failure import failing_asgi, is_failure
 from corral.gateway.views import Request
 from corral.net.acceptor import Acceptor
-from corral.net.aio import AsyncConnection, GuestReactor, Talk
+from corral.net.aio import AsyncConnection
+from corral.net.guest import GuestReactor
 from corral.net.handoff import Taker
 from corral.net.reactor import NEVER, SECOND, monotonic
+from corral.net.talk import Talk
 from corral.shared.scoreboard import SINCE, Cell, Interface
 from corral.worker.base import Worker
 from corral.worker.blocking import BlockWatch
