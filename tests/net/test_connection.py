@@ -10,9 +10,10 @@ from net.serving import Alarm, Told, hello
 
 from corral.errors import AppError
 from corral.http.head import Limits
-from corral.net.connection import LINGER, LONGEST_LINGER, Connection, Flushing, Lingering, progress_due
+from corral.net.connection import Connection
 from corral.net.descriptor import PeerSocket
 from corral.net.reactor import NEVER, READ, SECOND, monotonic
+from corral.net.states import LINGER, LONGEST_LINGER, Flushing, Lingering, progress_due
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 POST = b"POST /b HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"

@@ -11,9 +11,10 @@ from net.serving import Alarm, Told, hello
 
 from corral.config.settings import Config
 from corral.errors import ConfigError
-from corral.net.connection import Connection, Flushing
+from corral.net.connection import Connection
 from corral.net.handshake import Handshaking
 from corral.net.reactor import SECOND, monotonic
+from corral.net.states import Flushing
 from corral.net.tls import TlsStream, make_context, prepare_context
 
 GET = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"

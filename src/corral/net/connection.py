@@ -1,8 +1,7 @@
 """One client's connection: bytes to requests, requests to the application, answers to bytes; and every deadline of it.
 
 It joins http, gateway and the reactor; it must not know processes, signals or logs: whoever serves is a `Service`.
-A connection's state is the handler that the reactor holds for it: Connection reads, Flushing writes, Lingering waits
-until a client has heard why it was refused.
+A connection's state is the handler that the reactor holds for it: Connection reads requests; net.states has the others.
 """
 
 import errno
@@ -21,17 +20,14 @@ from corral.http.inbound import Inbound, Phase
 from corral.http.response import error_response
 from corral.net.descriptor import PeerSocket, half_close, has_left, send_last, wait_for, waited
 from corral.net.outbound import IN_MEMORY, Outbound, Region, open_spool, sendfile
-from corral.net.reactor import NEVER, READ, SECOND, WRITE, monotonic
+from corral.net.reactor import READ, WRITE, monotonic
 from corral.net.service import Origin
+from corral.net.states import READ_SIZE, Flushing, Lingering, progress_due
 
 if TYPE_CHECKING:
     from corral.net.tls import TlsStream
 
-READ_SIZE: Final = 65536
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
-LINGER: Final = 2 * SECOND  # of silence, for a refused client to read why
-LONGEST_LINGER: Final = 10 * SECOND
-LINGER_BYTES: Final = 64 << 20  # many clients read nothing before they have sent all; dropping it costs 20 ms
 read = os.read
 write = os.write
 
@@ -507,88 +503,3 @@ class Connection:
         if self.spool is not None:
             self.spool.close()
             self.spool = None
-
-
-class Flushing:
-    """A connection whose client reads slowly. It may not ask again before it has read what it asked for."""
-
-    __slots__ = ("began", "connection", "due", "keep_alive", "outbound")
-
-    def __init__(self, connection: Connection, outbound: Outbound, keep_alive: bool) -> None:
-        self.connection = connection
-        self.outbound = outbound
-        self.keep_alive = keep_alive
-        self.began = monotonic()
-        self.due = NEVER
-
-    def begin(self) -> None:
-        connection = self.connection
-        if not connection.registered:
-            connection.register()
-        self.set_due(self.began)
-        connection.service.reactor.change(connection.fd, self, WRITE)
-
-    def set_due(self, now: int) -> None:
-        timeouts = self.connection.service.timeouts
-        self.due = progress_due(now, self.began, self.outbound.gone, timeouts.write, timeouts.pace)
-
-    def ready(self, _: int) -> None:
-        connection = self.connection
-        try:
-            done = self.outbound.flush(connection.fd)
-        except OSError:
-            connection.close()
-            return
-        if not done:
-            self.set_due(monotonic())
-            return
-        connection.outbound = None
-        if not self.keep_alive or not connection.service.keeping:
-            connection.linger()
-            return
-        connection.reading = None
-        connection.due = monotonic() + connection.service.keepalive
-        connection.service.reactor.change(connection.fd, connection, READ)
-        if connection.go_on():
-            connection.serve()
-
-    def expire(self, now: int) -> None:
-        self.connection.close()
-
-
-class Lingering:
-    """A connection that has been told to go: what it still sends is read and dropped, for a moment."""
-
-    __slots__ = ("connection", "due", "end", "left")
-
-    def __init__(self, connection: Connection) -> None:
-        now = monotonic()
-        self.connection = connection
-        self.left = LINGER_BYTES
-        self.end = now + LONGEST_LINGER
-        self.due = now + LINGER
-
-    def begin(self) -> None:
-        self.connection.service.reactor.change(self.connection.fd, self, READ)
-
-    def ready(self, _: int) -> None:
-        try:
-            data = read(self.connection.fd, READ_SIZE)  # sealed or not
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        self.left -= len(data)
-        if not data or self.left <= 0:
-            self.connection.close()
-        self.due = min(monotonic() + LINGER, self.end)
-
-    def expire(self, now: int) -> None:
-        self.connection.close()
-
-
-def progress_due(now: int, began: int, done: int, timeout: int, pace: int) -> int:
-    """No progress for `timeout`, or on the whole slower than `pace` allows: whichever comes first."""
-    if not pace:
-        return now + timeout
-    return min(now + timeout, began + timeout + done * pace)

@@ -15,9 +15,10 @@ from corral.gateway.exchange import over
 from corral.gateway.wsgi import Environ
 from corral.http.head import PLAIN
 from corral.http.inbound import Inbound
-from corral.net.connection import CONTINUE, READ_SIZE, PeerGone, progress_due
+from corral.net.connection import CONTINUE, PeerGone
 from corral.net.outbound import Region, flush
 from corral.net.reactor import NEVER, READ, WRITE, monotonic
+from corral.net.states import READ_SIZE, progress_due
 
 if TYPE_CHECKING:
     from corral.net.aio import AsyncConnection

@@ -6,10 +6,11 @@ If the whole server stops nobody stays: then who waits to be accepted is still s
 from collections.abc import Iterator
 
 from corral.net.acceptor import Acceptor
-from corral.net.connection import Connection, Flushing, Lingering
+from corral.net.connection import Connection
 from corral.net.handoff import Taker, give, movable
 from corral.net.handshake import Handshaking
 from corral.net.reactor import SECOND, monotonic
+from corral.net.states import Flushing, Lingering
 from corral.worker.serving import Serving
 
 FIRST_REQUEST = SECOND  # how long a leaving worker waits for the first request of a connection it has accepted
