@@ -1,6 +1,7 @@
 """What a connection is while it reads no requests: each a handler of its descriptor.
 
-Flushing writes what a slow client hasn't taken, Lingering waits until a refused one has read why. They know deadlines and bytes that nobody parses; what comes before and after them is the connection's.
+Flushing writes what a slow client hasn't taken, Lingering waits until a refused one has read why. They know deadlines
+and bytes that nobody parses; what comes before and after them is the connection's.
 """
 
 import os
