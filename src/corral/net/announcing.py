@@ -8,9 +8,9 @@ import socket
 from typing import TYPE_CHECKING, cast
 
 from corral.errors import PeerError
-from corral.net.connection import READ_SIZE
 from corral.net.handshake import Handshaking
 from corral.net.reactor import READ
+from corral.net.states import READ_SIZE
 
 if TYPE_CHECKING:
     from corral.http.proxy import AnnouncedInbound

@@ -11,8 +11,9 @@ from corral.gateway.asgi import OVER, START, Conversation, Message, Scope
 from corral.gateway.websocket import ABNORMAL, GOING_AWAY, INTERNAL, NO_CODE, NORMAL, WebSocket, answer_headers
 from corral.gateway.websocket import subprotocols as subprotocols_of
 from corral.net.aio import AsyncConnection
-from corral.net.connection import READ_SIZE, PeerGone
+from corral.net.connection import PeerGone
 from corral.net.reactor import NEVER, READ, SECOND, monotonic
+from corral.net.states import READ_SIZE
 from corral.net.talk import AHEAD, Talk, is_departure
 
 FAREWELL: Final = 5 * SECOND  # for the client to answer a close
