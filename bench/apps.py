@@ -1,5 +1,6 @@
 """The WSGI applications of the plain scenarios, as small as they can be: what is measured is the server."""
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -32,3 +33,11 @@ def ten_kilobytes(environ: Environ, start_response: StartResponse) -> Iterable[b
 def megabyte(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "1048576")])
     return [MEGABYTE]
+
+
+def slow(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+    """`hello`, at once or after what the path says."""
+    match environ["PATH_INFO"]:
+        case "/nap":
+            time.sleep(0.01)
+    return hello(environ, start_response)

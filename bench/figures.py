@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from report import Latency
+
 OURS = "corral"
 
 
@@ -24,28 +26,35 @@ class Sample:
     """Requests a second."""
     pss: float
     """MiB of proportional set size of the whole process tree, after the load."""
+    latency: Latency
 
 
-Figure = Callable[[Sample], float]
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """What is read off a sample, how a criterion calls it, and how a table shows it."""
+
+    name: str
+    heading: str
+    form: str
+    of: Callable[[Sample], float]
 
 
-def cpu(sample: Sample) -> float:
-    return sample.cpu
-
-
-def rate(sample: Sample) -> float:
-    return sample.rate
-
-
-def pss(sample: Sample) -> float:
-    return sample.pss
+CPU = Figure("CPU", "CPU µs/request", ",.1f", lambda sample: sample.cpu)
+PER_CPU_SECOND = Figure("messages a CPU-second", "messages/CPU s", ",.0f", lambda sample: 1e6 / sample.cpu)
+RATE = Figure("requests a second", "requests/s", ",.0f", lambda sample: sample.rate)
+PSS = Figure("memory", "PSS MiB", ",.1f", lambda sample: sample.pss)
+MEAN = Figure("mean latency", "mean ms", ",.2f", lambda sample: sample.latency.mean)
+P50 = Figure("median latency", "p50 ms", ",.2f", lambda sample: sample.latency.p50)
+P90 = Figure("p90 latency", "p90 ms", ",.2f", lambda sample: sample.latency.p90)
+P99 = Figure("p99 latency", "p99 ms", ",.2f", lambda sample: sample.latency.p99)
+LONGEST = Figure("longest latency", "max ms", ",.2f", lambda sample: sample.latency.max)
 
 
 def by_round(samples: Iterable[Sample], scenario: str, server: str, figure: Figure) -> dict[int, float]:
-    return {s.round: figure(s) for s in samples if (s.scenario, s.server) == (scenario, server)}
+    return {s.round: figure.of(s) for s in samples if (s.scenario, s.server) == (scenario, server)}
 
 
-def middle(samples: Sequence[Sample], scenario: str, server: str, figure: Figure) -> float | None:
+def middle(samples: Iterable[Sample], scenario: str, server: str, figure: Figure) -> float | None:
     values = by_round(samples, scenario, server, figure).values()
     return median(values) if values else None
 
@@ -69,17 +78,14 @@ def ratio(samples: Sequence[Sample], scenario: str, figure: Figure, peer: str, o
     return paired(samples, scenario, figure, ours, peer, lambda a, b: a / b)
 
 
-HEADER = ("", "CPU µs/request", "ratio", "requests/s", "ratio", "PSS MiB", "ratio")
-
-
-def table(samples: Sequence[Sample], scenario: str) -> str:
+def table(samples: Sequence[Sample], scenario: str, shown: Sequence[Figure]) -> str:
     """The scenario's rows in the order in which the servers were first measured. A ratio is Corral over that server."""
     servers = list(dict.fromkeys(s.server for s in samples if s.scenario == scenario))
-    rows: list[tuple[str, ...]] = [HEADER]
+    rows: list[tuple[str, ...]] = [("", *(word for figure in shown for word in (figure.heading, "ratio")))]
     for server in servers:
         cells = [server]
-        for figure, form in ((cpu, ",.1f"), (rate, ",.0f"), (pss, ",.1f")):
-            cells.append(cell(middle(samples, scenario, server, figure), form))
+        for figure in shown:
+            cells.append(cell(middle(samples, scenario, server, figure), figure.form))
             cells.append(cell(None if server == OURS else ratio(samples, scenario, figure, server), ".3f"))
         rows.append(tuple(cells))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -97,21 +103,70 @@ def line(row: tuple[str, ...], widths: list[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class AtMostRatio:
-    """Corral's CPU a request over the peer's may be at most this."""
+    """Corral's figure over the peer's may be at most this."""
 
     scenario: str
     peer: str
     limit: float
+    figure: Figure = CPU
 
     @property
     def servers(self) -> tuple[str, ...]:
         return (OURS, self.peer)
 
     def measured(self, samples: Sequence[Sample]) -> float | None:
-        return ratio(samples, self.scenario, cpu, self.peer)
+        return ratio(samples, self.scenario, self.figure, self.peer)
+
+    def allows(self, measured: float) -> bool:
+        return measured <= self.limit
 
     def __str__(self) -> str:
-        return f"{self.scenario}: CPU over {self.peer}, at most {self.limit:g}"
+        return f"{self.scenario}: {self.figure.name} over {self.peer}, at most {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeastRatio:
+    """Corral's figure over the peer's must be at least this."""
+
+    scenario: str
+    peer: str
+    limit: float
+    figure: Figure
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        return (OURS, self.peer)
+
+    def measured(self, samples: Sequence[Sample]) -> float | None:
+        return ratio(samples, self.scenario, self.figure, self.peer)
+
+    def allows(self, measured: float) -> bool:
+        return measured >= self.limit
+
+    def __str__(self) -> str:
+        return f"{self.scenario}: {self.figure.name} over {self.peer}, at least {self.limit:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """Corral's own figure must be at least this."""
+
+    scenario: str
+    limit: float
+    figure: Figure
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        return (OURS,)
+
+    def measured(self, samples: Sequence[Sample]) -> float | None:
+        return middle(samples, self.scenario, OURS, self.figure)
+
+    def allows(self, measured: float) -> bool:
+        return measured >= self.limit
+
+    def __str__(self) -> str:
+        return f"{self.scenario}: {self.figure.name}, at least {self.limit:g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +182,16 @@ class AtMostMore:
         return (OURS, self.variant)
 
     def measured(self, samples: Sequence[Sample]) -> float | None:
-        return paired(samples, self.scenario, cpu, self.variant, OURS, lambda a, b: a - b)
+        return paired(samples, self.scenario, CPU, self.variant, OURS, lambda a, b: a - b)
+
+    def allows(self, measured: float) -> bool:
+        return measured <= self.limit
 
     def __str__(self) -> str:
         return f"{self.scenario}: {self.variant} costs at most {self.limit:g} µs more"
 
 
-Criterion = AtMostRatio | AtMostMore
+Criterion = AtMostRatio | AtLeastRatio | AtLeast | AtMostMore
 
 CRITERIA: tuple[Criterion, ...] = (
     AtMostRatio("bare", "granian", 0.75),
@@ -156,13 +214,16 @@ CRITERIA: tuple[Criterion, ...] = (
     AtMostRatio("asgi-different", "granian-asgi", 1.0),
     AtMostRatio("asgi-post", "granian-asgi", 0.6),
     AtMostRatio("asgi-1m", "granian-asgi", 0.9),
+    AtMostRatio("threads-bare", "granian", 0.6),
+    AtLeast("threads-sleep", 760, RATE),
+    AtMostRatio("threads-sleep", "granian", 1.0, P99),
 )
 
 
 def met(criterion: Criterion, samples: Sequence[Sample]) -> bool | None:
     """None: not measured."""
     measured = criterion.measured(samples)
-    return None if measured is None else measured <= criterion.limit
+    return None if measured is None else criterion.allows(measured)
 
 
 VERDICTS = {True: "pass", False: "fall short", None: "not measured"}

@@ -1,7 +1,7 @@
 """Compare Corral with its peers: the same application behind each in turn, round after round, and a table a scenario.
 
-Every server has one worker, no access log, and 64 connections of wrk. Printed are medians over the rounds; a ratio is
-Corral's figure over the peer's, the median of the ratios within each round.
+Every server has one worker, no access log, and 64 connections of wrk, unless the scenario says otherwise. Printed are
+medians over the rounds; a ratio is Corral's figure over the peer's, the median of the ratios within each round.
 """
 
 import argparse
@@ -10,16 +10,17 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
 import environment
 from figures import CRITERIA, Sample, met, table, verdicts
+from report import LoadFailed, Report
 from running import Running, ServerFailed, unwind_when_ended
 from scenario import SCENARIOS, Scenario, WrongAnswer, verify
 from servers import SERVERS, Server
-from wrk import LoadFailed, Report, put_load
+from wrk import put_load
 
 WARM_UP = 0.5
 BOOT = 1.0
@@ -42,7 +43,8 @@ def compare(options: argparse.Namespace) -> int:
     binaries = environment.prepare()
     versions = environment.versions()
     parts = [(scenario, taking_part(scenario, options)) for scenario in options.only]
-    minutes = sum(len(servers) for _, servers in parts) * options.rounds * (options.seconds + WARM_UP + BOOT) / 60
+    turn = sum(len(servers) * (warm_up(scenario) + options.seconds + BOOT) for scenario, servers in parts)
+    minutes = turn * options.rounds / 60
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
     print(
         f"{os.cpu_count()} CPUs; {options.rounds} rounds of {options.seconds:g} s: about {minutes:.0f} min", flush=True
@@ -50,7 +52,7 @@ def compare(options: argparse.Namespace) -> int:
     samples: list[Sample] = []
     for scenario, servers in parts:
         samples += measure_rounds(scenario, servers, options, binaries)
-        print(f"\n{scenario.name}: {scenario.what}\n{table(samples, scenario.name)}", flush=True)
+        print(f"\n{scenario.name}: {scenario.what}\n{table(samples, scenario.name, scenario.shown)}", flush=True)
         if options.json:
             # After each scenario, so that an interrupted run leaves what it has measured.
             rows = [asdict(sample) for sample in samples]
@@ -61,8 +63,18 @@ def compare(options: argparse.Namespace) -> int:
     return 0 if all(met(criterion, samples) is not False for criterion in CRITERIA) else 1
 
 
+def warm_up(scenario: Scenario) -> float:
+    """Longer for several workers, which don't all serve as soon as one does."""
+    return WARM_UP * scenario.workers
+
+
 def taking_part(scenario: Scenario, options: argparse.Namespace) -> list[Server]:
-    servers = [server for server in options.servers if scenario.interface in server.interfaces]
+    servers = [
+        server
+        for server in options.servers
+        if scenario.interface in server.interfaces
+        and server.can_have(workers=scenario.workers, threads=scenario.threads)
+    ]
     if options.criteria:
         needed = {name for criterion in CRITERIA if criterion.scenario == scenario.name for name in criterion.servers}
         return [server for server in servers if server.name in needed]
@@ -90,7 +102,9 @@ def measure_rounds(
 
 def measure(scenario: Scenario, server: Server, number: int, seconds: float, binaries: Path) -> Sample:
     with tempfile.TemporaryDirectory(prefix="corral-bench-") as scratch:
-        with Running(server, scenario.app, binaries, Path(scratch)) as running:
+        with Running(
+            server, scenario.app, binaries, Path(scratch), workers=scenario.workers, threads=scenario.threads
+        ) as running:
             try:
                 report, cpu, pss = load(scenario, running, seconds)
             except (WrongAnswer, LoadFailed) as error:
@@ -104,13 +118,14 @@ def measure(scenario: Scenario, server: Server, number: int, seconds: float, bin
         cpu=cpu * 1e6 / report.requests,
         rate=report.rate,
         pss=pss / 1024,
+        latency=report.latency,
     )
 
 
 def load(scenario: Scenario, running: Running, seconds: float) -> tuple[Report, float, int]:
     """The report, the CPU seconds that it took, and the KiB of memory after it."""
     verify(scenario, running.port)
-    put_load(scenario, running.port, WARM_UP)
+    put_load(scenario, running.port, warm_up(scenario))
     before = running.cpu_seconds()
     report = put_load(scenario, running.port, seconds)
     cpu = running.cpu_seconds() - before
@@ -142,11 +157,16 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         "--only", type=named(SCENARIOS), default=SCENARIOS, metavar="SCENARIO,...", help=names(SCENARIOS)
     )
     parser.add_argument("--servers", type=named(SERVERS), default=SERVERS, metavar="NAME,...", help=names(SERVERS))
+    parser.add_argument(
+        "--clients", type=between(int, 1, 1000), metavar="NUMBER", help="connections, instead of the scenario's own"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample")
     parser.add_argument("--criteria", action="store_true", help="measure what the required ratios need, and check them")
     options = parser.parse_args(argv)
     if options.criteria:
         options.only = [row for row in options.only if any(row.name == c.scenario for c in CRITERIA)]
+    if options.clients:
+        options.only = [replace(row, clients=options.clients) for row in options.only]
     return options
 
 

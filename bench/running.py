@@ -73,12 +73,17 @@ def unwind_when_ended() -> None:
 class Running:
     """`with Running(...) as running:` holds a server that accepts connections."""
 
-    def __init__(self, server: Server, app: str, binaries: Path, scratch: Path) -> None:
+    def __init__(
+        self, server: Server, app: str, binaries: Path, scratch: Path, *, workers: int = 1, threads: int = 1
+    ) -> None:
         self.server = server
         self.port = next(PORTS)
         self.access_log = scratch / f"access.{self.port}.log"
         self.output = scratch / f"output.{self.port}.txt"
-        command = server.arguments(port=self.port, app=app, directory=str(HERE), log=str(self.access_log))
+        log = str(self.access_log)
+        command = server.arguments(
+            port=self.port, app=app, directory=str(HERE), log=log, workers=workers, threads=threads
+        )
         self.command = [str(binaries / command[0]), *command[1:]]
         # Only what is named here: GUNICORN_CMD_ARGS, WEB_CONCURRENCY and their like would change what is measured.
         self.environment = {"PATH": f"{binaries}:{os.defpath}", "PYTHONPATH": str(HERE), "LANG": "C.UTF-8"}

@@ -1,4 +1,4 @@
-"""The scenarios, a row each: which application is served, what wrk asks of it, and the answer that must come."""
+"""The scenarios, a row each: which application is served, what is asked of it, and the answer that must come."""
 
 import http.client
 import json
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from apps import HELLO, MEGABYTE, TEN_KILOBYTES
+from figures import CPU, P99, PSS, RATE, Figure
 
 SCRIPTS = Path(__file__).parent / "scenarios"
 ITEM = {"number": 42, "name": "item 42", "currency": "CHF", "tags": ["a", "b"]}
@@ -28,6 +29,10 @@ class Scenario:
     content_type: str = "text/plain"
     answer: bytes | dict[str, object] = HELLO
     interface: str = "wsgi"
+    workers: int = 1
+    threads: int = 1
+    clients: int = 64
+    shown: tuple[Figure, ...] = (CPU, RATE, PSS)
 
 
 SCENARIOS = (
@@ -103,11 +108,21 @@ SCENARIOS = (
         answer=ITEM,
         interface="asgi",
     ),
+    Scenario(name="threads-bare", what="four threads, one Host header", threads=4),
+    Scenario(
+        name="threads-sleep",
+        what="eight threads, an application that sleeps 10 ms: 800 requests a second are possible",
+        app="apps:slow",
+        path="/nap",
+        threads=8,
+        clients=16,
+        shown=(CPU, RATE, P99),
+    ),
 )
 
 
 def verify(scenario: Scenario, port: int) -> None:
-    """Ask once, as wrk will, and compare the whole answer."""
+    """Ask once, as the load will, and compare the whole answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     try:
         connection.request(scenario.method, scenario.path, scenario.body, scenario.headers)

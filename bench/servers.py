@@ -1,4 +1,4 @@
-"""The servers: how each is started with one worker and without an access log. One row, one server.
+"""The servers: how each is started, without an access log. One row, one server.
 
 Each gets what its documentation recommends for speed, so that the comparison is with the peer at its best.
 """
@@ -11,7 +11,8 @@ from typing import Literal
 class Server:
     name: str
     command: tuple[str, ...]
-    """Its program and arguments; {port}, {app}, {directory} (of the applications) and {log} are filled in."""
+    """Its program and arguments; {port}, {app}, {directory} (of the applications), {log}, {workers} and {threads} are
+    filled in. Who has no place for the last two isn't measured with more than one."""
 
     scenarios: tuple[str, ...] = ()
     """The scenarios it is measured in; empty: all."""
@@ -21,25 +22,28 @@ class Server:
 
     interfaces: tuple[str, ...] = ("wsgi",)
 
-    def arguments(self, *, port: int, app: str, directory: str, log: str) -> list[str]:
-        return [part.format(port=port, app=app, directory=directory, log=log) for part in self.command]
+    def arguments(self, *, port: int, app: str, directory: str, log: str, workers: int, threads: int) -> list[str]:
+        filled = {"port": port, "app": app, "directory": directory, "log": log, "workers": workers, "threads": threads}
+        return [part.format_map(filled) for part in self.command]
+
+    def can_have(self, *, workers: int, threads: int) -> bool:
+        return (workers == 1 or "{workers}" in self.command) and (threads == 1 or "{threads}" in self.command)
 
 
-CORRAL = ("corral", "--bind", "127.0.0.1:{port}", "--workers", "1", "--chdir", "{directory}")
-GUNICORN = ("gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "1", "--chdir", "{directory}")
+ARBITER = ("--bind", "127.0.0.1:{port}", "--workers", "{workers}", "--chdir", "{directory}")
+CORRAL = ("corral", *ARBITER, "--threads", "{threads}")
+GUNICORN = ("gunicorn", *ARBITER)
+GRANIAN = ("granian", "--host", "127.0.0.1", "--port", "{port}", "--http", "1", "--workers", "{workers}")
 UWSGI = ("uwsgi", "--master", "--processes", "1", "--need-app", "--die-on-term", "--disable-logging")
 
 SERVERS = (
     Server("corral", (*CORRAL, "{app}"), interfaces=("wsgi", "asgi")),
     Server("corral+log", (*CORRAL, "--access-logfile", "{log}", "{app}"), scenarios=("bare",)),
-    Server("gunicorn", (*GUNICORN, "{app}")),
+    Server("gunicorn", (*GUNICORN, "--threads", "{threads}", "{app}")),
     Server("gunicorn-gthread", (*GUNICORN, "--threads", "4", "{app}")),
     Server(
         "granian",
-        (
-            *("granian", "--interface", "wsgi", "--host", "127.0.0.1", "--port", "{port}", "--http", "1", "--no-ws"),
-            *("--workers", "1", "--blocking-threads", "1", "--no-access-log", "{app}"),
-        ),
+        (*GRANIAN, "--interface", "wsgi", "--no-ws", "--blocking-threads", "{threads}", "--no-access-log", "{app}"),
     ),
     # Not --http11-socket: one worker serves one of its keep-alive connections and lets the 63 others wait.
     # So there are two rows: no keep-alive, and keep-alive by the router, which is a second process.
@@ -54,17 +58,14 @@ SERVERS = (
     Server(
         "uvicorn",
         (
-            *("uvicorn", "--port", "{port}", "--loop", "uvloop", "--http", "httptools", "--lifespan", "off"),
-            *("--no-access-log", "--log-level", "warning", "--app-dir", "{directory}", "{app}"),
+            *("uvicorn", "--port", "{port}", "--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio"),
+            *("--lifespan", "off", "--no-access-log", "--log-level", "warning", "--app-dir", "{directory}", "{app}"),
         ),
         interfaces=("asgi",),
     ),
     Server(
         "granian-asgi",
-        (
-            *("granian", "--interface", "asginl", "--host", "127.0.0.1", "--port", "{port}", "--http", "1", "--no-ws"),
-            *("--workers", "1", "--no-access-log", "{app}"),
-        ),
+        (*GRANIAN, "--interface", "asginl", "--no-ws", "--no-access-log", "{app}"),
         interfaces=("asgi",),
     ),
     # Its default of four threads. With one, its loop and that thread contend for the interpreter lock under 64

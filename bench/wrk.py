@@ -5,61 +5,20 @@ import re
 import signal
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass
 
+from report import Latency, LoadFailed, Report
 from scenario import SCRIPTS, Scenario
 
-CONNECTIONS = 64
-
-
-class LoadFailed(Exception):
-    """wrk failed, or counted an error: the figures would be those of a broken exchange."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    requests: int
-    rate: float
-    connect_errors: int = 0
-    read_errors: int = 0
-    write_errors: int = 0
-    timeouts: int = 0
-    bad_statuses: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> "Report":
-        requests = re.search(r"^\s*(\d+) requests in ", text, re.M)
-        rate = re.search(r"^Requests/sec:\s*([\d.]+)", text, re.M)
-        if requests is None or rate is None:
-            raise LoadFailed(f"wrk's report isn't understood: {text.strip()[:300]!r}")
-        errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
-        statuses = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-        connect, read, write, timeout = map(int, errors.groups()) if errors else (0, 0, 0, 0)
-        bad_statuses = int(statuses[1]) if statuses else 0
-        return cls(int(requests[1]), float(rate[1]), connect, read, write, timeout, bad_statuses)
-
-    def check(self, *, unannounced_close: bool = False) -> None:
-        """Raise LoadFailed at any error. Where closing without saying so is known, one read error a request is none."""
-        read_errors = 0 if unannounced_close and self.read_errors <= self.requests else self.read_errors
-        errors = {
-            "connect errors": self.connect_errors,
-            "read errors": read_errors,
-            "write errors": self.write_errors,
-            "time-outs": self.timeouts,
-            "answers that aren't 2xx or 3xx": self.bad_statuses,
-        }
-        counted = [f"{count} {name}" for name, count in errors.items() if count]
-        if counted:
-            raise LoadFailed(f"wrk counted {', '.join(counted)} in {self.requests} requests")
-        if not self.requests:
-            raise LoadFailed("wrk got no answer at all")
+MILLISECONDS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0, "h": 3_600_000.0}
+TIME = r"\s+([\d.]+)(us|ms|s|m|h)"
 
 
 def put_load(scenario: Scenario, port: int, seconds: float) -> Report:
     script = ["-s", str(SCRIPTS / scenario.script)] if scenario.script else []
     url = f"http://127.0.0.1:{port}{scenario.path}"
     limit = math.ceil(seconds) + 1
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{limit}s", "--timeout", "5s", *script, url]
+    amount = ["-t1", f"-c{scenario.clients}", f"-d{limit}s"]
+    command = ["wrk", *amount, "--latency", "--timeout", "5s", *script, url]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         # wrk's own duration is in whole seconds; SIGINT ends it at any time, and it still reports.
@@ -74,4 +33,42 @@ def put_load(scenario: Scenario, port: int, seconds: float) -> Report:
         process.wait()
     if process.returncode:
         raise LoadFailed(f"wrk ended with code {process.returncode}: {errors.strip()[-300:]}")
-    return Report.parse(output)
+    return parse(output)
+
+
+def parse(text: str) -> Report:
+    requests = re.search(r"^\s*(\d+) requests in ", text, re.M)
+    rate = re.search(r"^Requests/sec:\s*([\d.]+)", text, re.M)
+    if requests is None or rate is None:
+        raise not_understood(text)
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", text)
+    statuses = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    connect, read, write, timeout = map(int, errors.groups()) if errors else (0, 0, 0, 0)
+    return Report(
+        requests=int(requests[1]),
+        rate=float(rate[1]),
+        latency=latency(text),
+        connect_errors=connect,
+        read_errors=read,
+        write_errors=write,
+        timeouts=timeout,
+        bad_statuses=int(statuses[1]) if statuses else 0,
+    )
+
+
+def latency(text: str) -> Latency:
+    """Its line of latencies has mean, deviation and maximum, its distribution the percentiles."""
+    line = re.search(rf"^\s*Latency{TIME}{TIME}{TIME}", text, re.M)
+    percentiles = [re.search(rf"^\s*{percent}%{TIME}", text, re.M) for percent in (50, 90, 99)]
+    if line is None or None in percentiles:
+        raise not_understood(text)
+    half, nine, most = (milliseconds(found[1], found[2]) for found in percentiles if found)
+    return Latency(milliseconds(line[1], line[2]), half, nine, most, milliseconds(line[5], line[6]))
+
+
+def milliseconds(number: str, unit: str) -> float:
+    return float(number) * MILLISECONDS[unit]
+
+
+def not_understood(text: str) -> LoadFailed:
+    return LoadFailed(f"wrk's report isn't understood: {text.strip()[:300]!r}")
