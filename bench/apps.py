@@ -40,4 +40,10 @@ def slow(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     match environ["PATH_INFO"]:
         case "/nap":
             time.sleep(0.01)
+        case "/sleep":
+            time.sleep(0.2)
+        case "/compute":
+            until = time.thread_time() + 0.1
+            while time.thread_time() < until:
+                pass
     return hello(environ, start_response)

@@ -217,6 +217,10 @@ CRITERIA: tuple[Criterion, ...] = (
     AtMostRatio("threads-bare", "granian", 0.6),
     AtLeast("threads-sleep", 760, RATE),
     AtMostRatio("threads-sleep", "granian", 1.0, P99),
+    AtMostRatio("mixed-sleep", "granian", 0.5, MEAN),
+    AtMostRatio("mixed-sleep", "granian", 0.5, P99),
+    AtMostRatio("mixed-cpu", "granian", 0.5, MEAN),
+    AtMostRatio("mixed-cpu", "granian", 0.5, P99),
 )
 
 

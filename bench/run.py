@@ -15,16 +15,18 @@ from pathlib import Path
 from typing import TypeVar
 
 import environment
+import mixed
+import wrk
 from figures import CRITERIA, Sample, met, table, verdicts
 from report import LoadFailed, Report
 from running import Running, ServerFailed, unwind_when_ended
 from scenario import SCENARIOS, Scenario, WrongAnswer, verify
 from servers import SERVERS, Server
-from wrk import put_load
 
 WARM_UP = 0.5
 BOOT = 1.0
 """What starting and ending a server takes, about."""
+LOADS = {"wrk": wrk.put_load, "mixed": mixed.put_load}
 Row = TypeVar("Row", Scenario, Server)
 
 
@@ -43,7 +45,7 @@ def compare(options: argparse.Namespace) -> int:
     binaries = environment.prepare()
     versions = environment.versions()
     parts = [(scenario, taking_part(scenario, options)) for scenario in options.only]
-    turn = sum(len(servers) * (warm_up(scenario) + options.seconds + BOOT) for scenario, servers in parts)
+    turn = sum(len(servers) * (warm_up(scenario) + seconds_of(scenario, options) + BOOT) for scenario, servers in parts)
     minutes = turn * options.rounds / 60
     print(", ".join(f"{name} {version}" for name, version in versions.items()))
     print(
@@ -61,6 +63,10 @@ def compare(options: argparse.Namespace) -> int:
         return 0
     print(f"\n{verdicts(samples)}")
     return 0 if all(met(criterion, samples) is not False for criterion in CRITERIA) else 1
+
+
+def seconds_of(scenario: Scenario, options: argparse.Namespace) -> float:
+    return max(float(options.seconds), scenario.at_least)
 
 
 def warm_up(scenario: Scenario) -> float:
@@ -94,7 +100,7 @@ def measure_rounds(
         for server in servers[first:] + servers[:first]:
             progress(f"{scenario.name}, round {number + 1} of {options.rounds}: {server.name}")
             try:
-                yield measure(scenario, server, number, options.seconds, binaries)
+                yield measure(scenario, server, number, seconds_of(scenario, options), binaries)
             except (ServerFailed, WrongAnswer, Failed) as error:
                 raise Failed(f"{server.name}, {scenario.name}, round {number + 1}: {error}") from error
     progress("")
@@ -124,6 +130,7 @@ def measure(scenario: Scenario, server: Server, number: int, seconds: float, bin
 
 def load(scenario: Scenario, running: Running, seconds: float) -> tuple[Report, float, int]:
     """The report, the CPU seconds that it took, and the KiB of memory after it."""
+    put_load = LOADS[scenario.load]
     verify(scenario, running.port)
     put_load(scenario, running.port, warm_up(scenario))
     before = running.cpu_seconds()

@@ -4,9 +4,10 @@ import http.client
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from apps import HELLO, MEGABYTE, TEN_KILOBYTES
-from figures import CPU, P99, PSS, RATE, Figure
+from figures import CPU, LONGEST, MEAN, P50, P90, P99, PSS, RATE, Figure
 
 SCRIPTS = Path(__file__).parent / "scenarios"
 ITEM = {"number": 42, "name": "item 42", "currency": "CHF", "tags": ["a", "b"]}
@@ -31,9 +32,16 @@ class Scenario:
     interface: str = "wsgi"
     workers: int = 1
     threads: int = 1
+    load: Literal["wrk", "mixed"] = "wrk"
     clients: int = 64
+    slow_path: str = ""
+    """What a mixed load asks now and then."""
+    at_least: float = 0.0
+    """Seconds: in less there are too few requests for a percentile."""
     shown: tuple[Figure, ...] = (CPU, RATE, PSS)
 
+
+LATENCIES = (MEAN, P50, P90, P99, LONGEST)
 
 SCENARIOS = (
     Scenario(name="bare", what="one Host header"),
@@ -117,6 +125,28 @@ SCENARIOS = (
         threads=8,
         clients=16,
         shown=(CPU, RATE, P99),
+    ),
+    Scenario(
+        name="mixed-sleep",
+        what="four workers; one request in twenty sleeps 200 ms, the others are timed",
+        app="apps:slow",
+        workers=4,
+        load="mixed",
+        clients=40,
+        slow_path="/sleep",
+        at_least=6.0,
+        shown=LATENCIES,
+    ),
+    Scenario(
+        name="mixed-cpu",
+        what="four workers; one request in twenty computes for 100 ms, the others are timed",
+        app="apps:slow",
+        workers=4,
+        load="mixed",
+        clients=40,
+        slow_path="/compute",
+        at_least=6.0,
+        shown=LATENCIES,
     ),
 )
 

@@ -4,11 +4,13 @@ import sys
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from random import Random
 
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "bench"))
 figures = import_module("figures")
+mixed = import_module("mixed")
 report = import_module("report")
 run = import_module("run")
 running = import_module("running")
@@ -252,6 +254,38 @@ def test_no_time_has_no_latency() -> None:
         report.Latency.of([])
 
 
+def test_a_client_of_a_mixed_load_thinks_no_longer_than_the_load_and_does_the_same_for_all() -> None:
+    plan = mixed.turns(Random(1), 600.0)
+    assert plan == mixed.turns(Random(1), 600.0) != mixed.turns(Random(2), 600.0)
+    assert 590.0 < sum(turn.thinking for turn in plan) < 600.0
+    assert len(plan) == pytest.approx(6000, rel=0.05)
+    assert sum(turn.slow for turn in plan) == pytest.approx(300, rel=0.2)
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        pytest.param(b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n", (13, False), id="kept open"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length:2\r\nConnection: Close\r\n\r\n", (2, True), id="closed"),
+    ],
+)
+def test_what_a_mixed_load_reads_of_a_head(head: bytes, expected: tuple[int, bool]) -> None:
+    assert mixed.Head.parse(head) == mixed.Head(*expected)
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        pytest.param(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n", "not 200", id="a status of failure"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "no content length", id="chunked"),
+        pytest.param(b"\r\n\r\n", "not 200", id="nothing"),
+    ],
+)
+def test_a_head_that_is_not_the_applications_is_a_failure(head: bytes, message: str) -> None:
+    with pytest.raises(mixed.WrongResponse, match=message):
+        mixed.Head.parse(head)
+
+
 def test_a_stat_line_is_read_past_a_name_with_parentheses_and_spaces() -> None:
     line = "17 (a) b (c) S 1 17 16 0 -1 4194560 1 2 3 4 100 20 3 7 20 0 1 0 99 1 1\n"
     ticks = running.TICKS
@@ -314,9 +348,15 @@ def test_scenarios_and_servers_can_be_chosen() -> None:
 
 
 def test_the_number_of_clients_can_be_chosen() -> None:
-    own = {row.name: row.clients for row in run.parse(["--only", "bare,threads-sleep"]).only}
-    assert own == {"bare": 64, "threads-sleep": 16}
-    assert {row.clients for row in run.parse(["--only", "bare,threads-sleep", "--clients", "20"]).only} == {20}
+    own = {row.name: row.clients for row in run.parse(["--only", "bare,mixed-sleep"]).only}
+    assert own == {"bare": 64, "mixed-sleep": 40}
+    assert {row.clients for row in run.parse(["--only", "bare,mixed-sleep", "--clients", "20"]).only} == {20}
+
+
+def test_a_scenario_may_need_more_time_than_was_asked_for() -> None:
+    options = run.parse(["--only", "bare,mixed-sleep", "--seconds", "1"])
+    assert [run.seconds_of(row, options) for row in options.only] == [1.0, 6.0]
+    assert run.seconds_of(options.only[1], run.parse(["--seconds", "10"])) == 10.0
 
 
 def test_a_server_is_told_its_workers_and_threads() -> None:
