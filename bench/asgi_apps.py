@@ -35,3 +35,14 @@ async def megabyte(scope: Scope, receive: Receive, send: Send) -> None:
     assert scope["type"] == "http"
     await send({"type": "http.response.start", "status": 200, "headers": [PLAIN, (b"content-length", b"1048576")]})
     await send({"type": "http.response.body", "body": MEGABYTE})
+
+
+async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+    """What comes by WebSocket goes back; who asks by HTTP gets `hello`."""
+    if scope["type"] != "websocket":
+        await hello(scope, receive, send)
+        return
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})

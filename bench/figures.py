@@ -221,6 +221,8 @@ CRITERIA: tuple[Criterion, ...] = (
     AtMostRatio("mixed-sleep", "granian", 0.5, P99),
     AtMostRatio("mixed-cpu", "granian", 0.5, MEAN),
     AtMostRatio("mixed-cpu", "granian", 0.5, P99),
+    AtLeastRatio("websocket", "uvicorn", 1.3, PER_CPU_SECOND),
+    AtLeastRatio("websocket", "granian-websocket", 1.0, PER_CPU_SECOND),
 )
 
 

@@ -14,6 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TypeVar
 
+import echo
 import environment
 import mixed
 import wrk
@@ -26,7 +27,7 @@ from servers import SERVERS, Server
 WARM_UP = 0.5
 BOOT = 1.0
 """What starting and ending a server takes, about."""
-LOADS = {"wrk": wrk.put_load, "mixed": mixed.put_load}
+LOADS = {"wrk": wrk.put_load, "mixed": mixed.put_load, "echo": echo.put_load}
 Row = TypeVar("Row", Scenario, Server)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from apps import HELLO, MEGABYTE, TEN_KILOBYTES
-from figures import CPU, LONGEST, MEAN, P50, P90, P99, PSS, RATE, Figure
+from figures import CPU, LONGEST, MEAN, P50, P90, P99, PER_CPU_SECOND, PSS, RATE, Figure
 
 SCRIPTS = Path(__file__).parent / "scenarios"
 ITEM = {"number": 42, "name": "item 42", "currency": "CHF", "tags": ["a", "b"]}
@@ -32,7 +32,7 @@ class Scenario:
     interface: str = "wsgi"
     workers: int = 1
     threads: int = 1
-    load: Literal["wrk", "mixed"] = "wrk"
+    load: Literal["wrk", "mixed", "echo"] = "wrk"
     clients: int = 64
     slow_path: str = ""
     """What a mixed load asks now and then."""
@@ -147,6 +147,15 @@ SCENARIOS = (
         slow_path="/compute",
         at_least=6.0,
         shown=LATENCIES,
+    ),
+    Scenario(
+        name="websocket",
+        what="WebSocket, messages of 128 bytes that come back",
+        app="asgi_apps:echo",
+        interface="websocket",
+        load="echo",
+        clients=32,
+        shown=(PER_CPU_SECOND, RATE, P99, PSS),
     ),
 )
 

@@ -37,7 +37,7 @@ GRANIAN = ("granian", "--host", "127.0.0.1", "--port", "{port}", "--http", "1", 
 UWSGI = ("uwsgi", "--master", "--processes", "1", "--need-app", "--die-on-term", "--disable-logging")
 
 SERVERS = (
-    Server("corral", (*CORRAL, "{app}"), interfaces=("wsgi", "asgi")),
+    Server("corral", (*CORRAL, "{app}"), interfaces=("wsgi", "asgi", "websocket")),
     Server("corral+log", (*CORRAL, "--access-logfile", "{log}", "{app}"), scenarios=("bare",)),
     Server("gunicorn", (*GUNICORN, "--threads", "{threads}", "{app}")),
     Server("gunicorn-gthread", (*GUNICORN, "--threads", "4", "{app}")),
@@ -54,19 +54,24 @@ SERVERS = (
         closes_unannounced="if asked",
     ),
     Server("fastpysgi", ("fastpysgi", "--host", "127.0.0.1", "--port", "{port}", "{app}")),
-    Server("corral-asyncio", (*CORRAL, "--asgi-loop", "asyncio", "{app}"), interfaces=("asgi",)),
+    Server("corral-asyncio", (*CORRAL, "--asgi-loop", "asyncio", "{app}"), interfaces=("asgi", "websocket")),
     Server(
         "uvicorn",
         (
             *("uvicorn", "--port", "{port}", "--loop", "uvloop", "--http", "httptools", "--ws", "websockets-sansio"),
             *("--lifespan", "off", "--no-access-log", "--log-level", "warning", "--app-dir", "{directory}", "{app}"),
         ),
-        interfaces=("asgi",),
+        interfaces=("asgi", "websocket"),
     ),
     Server(
         "granian-asgi",
         (*GRANIAN, "--interface", "asginl", "--no-ws", "--no-access-log", "{app}"),
         interfaces=("asgi",),
+    ),
+    Server(
+        "granian-websocket",
+        (*GRANIAN, "--interface", "asginl", "--ws", "--no-access-log", "{app}"),
+        interfaces=("websocket",),
     ),
     # Its default of four threads. With one, its loop and that thread contend for the interpreter lock under 64
     # connections: 200 or 9,000 requests a second, as it happens, and at times none in a second.

@@ -9,6 +9,7 @@ from random import Random
 import pytest
 
 sys.path.append(str(Path(__file__).parents[1] / "bench"))
+echo = import_module("echo")
 figures = import_module("figures")
 mixed = import_module("mixed")
 report = import_module("report")
@@ -286,6 +287,18 @@ def test_a_head_that_is_not_the_applications_is_a_failure(head: bytes, message: 
         mixed.Head.parse(head)
 
 
+def test_a_frame_is_as_the_rfc_has_it() -> None:
+    """Section 5.7's masked "Hello", but for the length, which a message from 126 bytes on tells in two bytes."""
+    mask, message = bytes.fromhex("37fa213d"), b"Hello" * 40
+    assert echo.asked(message, mask)[:13] == bytes.fromhex("81fe00c8 37fa213d 7f9f4d5158")
+    assert echo.answered(message) == bytes.fromhex("817e00c8") + message
+    assert len(echo.asked(message, mask)) == len(message) + 8
+
+
+def test_the_key_is_accepted_as_in_the_rfc() -> None:
+    assert echo.ACCEPTED == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
 def test_a_stat_line_is_read_past_a_name_with_parentheses_and_spaces() -> None:
     line = "17 (a) b (c) S 1 17 16 0 -1 4194560 1 2 3 4 100 20 3 7 20 0 1 0 99 1 1\n"
     ticks = running.TICKS
@@ -381,6 +394,12 @@ def test_a_server_is_told_its_workers_and_threads() -> None:
         pytest.param(["--criteria"], "django", [], id="no criterion, no server"),
         pytest.param(["--criteria"], "threads-sleep", ["corral", "granian"], id="a criterion of Corral alone, too"),
         pytest.param([], "threads-bare", ["corral", "gunicorn", "granian"], id="with threads, who can be told"),
+        pytest.param(
+            [],
+            "websocket",
+            ["corral", "corral-asyncio", "uvicorn", "granian-websocket"],
+            id="by WebSocket, who speaks it",
+        ),
     ],
 )
 def test_who_takes_part(argv: list[str], name: str, expected: list[str]) -> None:
