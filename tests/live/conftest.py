@@ -1,5 +1,7 @@
 """The `server` fixture: real processes, stopped after the test, with their log shown when the test fails."""
 
+import resource
+
 import pytest
 from live.customers import Customer
 from live.server import Server
@@ -47,6 +49,15 @@ def make_server(request, tmp_path):
 def server(make_server):
     """One server, not started yet."""
     return make_server()
+
+
+@pytest.fixture
+def many_descriptors():
+    """For a test that has as many clients as a server has; what it starts inherits them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(12_000, hard), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from live.server import read_response, wait_until
+from live.server import private_memory, read_response, wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -179,13 +179,6 @@ def test_a_slow_reader_holds_neither_the_worker_nor_its_memory(site):
             received += len(slow.recv(1 << 20))
     assert (site.directory / "closed").read_text() == "closed\n"
     assert site.stop() == 0
-
-
-def private_memory(pid):
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Private_Dirty:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("smaps_rollup has no Private_Dirty")
 
 
 def test_close_is_called_once_when_the_client_leaves(site):

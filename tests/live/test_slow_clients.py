@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from live.server import wait_until
+from live.server import private_memory, wait_until
 from live.wire import Wire, serving
 
 pytestmark = pytest.mark.alone
@@ -24,15 +24,6 @@ POST = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n"
 def server(tmp_path):
     with serving(tmp_path / "server", "paces:application", "--keep-alive", "30") as server:
         yield server
-
-
-@pytest.fixture
-def many_descriptors():
-    """For a test that has as many clients as a server has; what it starts inherits them."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture(scope="module")
@@ -152,13 +143,6 @@ def test_what_comes_for_a_client_that_has_left(server):
         assert server.get()[0] == 200
     wait_until(lambda: not temporary_files(worker), "the files to be closed", process=server.process)
     assert server.count("Traceback") == 0
-
-
-def private_memory(pid):
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Private_Dirty:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError("no Private_Dirty")
 
 
 def temporary_files(pid):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from live.regulars import Regulars
 from live.server import PATIENCE, alive, children_of, read_response, wait_until
+from live.turns import TURNS
 
-TURNS = int(os.environ.get("SOAK_TURNS", "3"))
 VERSION = """
 import os
 

@@ -4,10 +4,10 @@ import signal
 
 import pytest
 from live.regulars import Regulars
+from live.turns import TURNS
 from live.wire import APPS
 
 CLIENTS = 50
-TURNS = 6
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
