@@ -1,8 +1,9 @@
-"""Clients that have one connection each and never another: whatever ends it is a failure."""
+"""Clients that never ask twice: with one connection, whose end is a failure, or with many, to tell which were lost."""
 
 import re
 import threading
 import time
+from typing import NamedTuple
 
 
 class Regular(threading.Thread):
@@ -36,17 +37,68 @@ class Regular(threading.Thread):
             head += line
         if not head.startswith(b"HTTP/1.1 200 ") or b"connection: close" in head.lower():
             raise ConnectionError(f"not as it should be: {head!r}")
-        length = int(re.search(rb"(?i)content-length: (\d+)", head)[1])
-        if len(file.read(length)) != length:
-            raise ConnectionError("a body that is too short")
+        self.read_body(file, int(re.search(rb"(?i)content-length: (\d+)", head)[1]))
         self.requests += 1
+
+    def read_body(self, file, length):
+        if len(body := file.read(length)) != length:
+            raise ConnectionError(f"a body that is too short: {body!r}")
+        return body
+
+
+class Loss(NamedTuple):
+    port: int  # the client's
+    worker: int | None  # the pid of the one that was at work for it, if any had begun
+    error: str
+
+
+class Witness(Regular):
+    """Has a new connection after a few requests, or when it loses one.
+
+    Its server's answers are long, and begin with the worker's pid.
+    """
+
+    def __init__(self, connect, pause):
+        super().__init__(connect, pause)
+        self.losses = []
+        self.worker = None
+
+    def run(self):
+        while not self.stopping.is_set():
+            try:
+                connection = self.connect()
+            except OSError as error:
+                self.failures.append(f"not even connected: {error!r}")
+                return
+            with connection:
+                port = connection.getsockname()[1]
+                try:
+                    self.stay(connection)
+                except OSError as error:
+                    self.losses.append(Loss(port, self.worker, repr(error)))
+
+    def stay(self, connection, requests=10):
+        file = connection.makefile("rb")
+        while requests and not self.stopping.is_set():
+            self.worker = None
+            self.ask(connection, file)
+            self.stopping.wait(self.pause)
+            requests -= 1
+
+    def read_body(self, file, length):
+        self.worker = int(super().read_body(file, PID))
+        super().read_body(file, length - PID)
+        self.worker = None
+
+
+PID = 8  # bytes that a pid takes
 
 
 class Regulars:
     """Some of them; a part of them without pauses."""
 
-    def __init__(self, connect, number=50):
-        self.clients = [Regular(connect, (0.0, 0.005, 0.05, 0.3)[index % 4]) for index in range(number)]
+    def __init__(self, connect, number=50, kind=Regular):
+        self.clients = [kind(connect, (0.0, 0.005, 0.05, 0.3)[index % 4]) for index in range(number)]
         for client in self.clients:
             client.start()
 

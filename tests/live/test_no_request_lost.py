@@ -8,12 +8,13 @@ import random
 import select
 import signal
 import socket
+from pathlib import Path
 
 import pytest
-from live.regulars import Regulars
+from live.regulars import Regular, Regulars, Witness
 from live.server import wait_until
+from live.turns import TURNS
 
-TURNS = int(os.environ.get("SOAK_TURNS", "3"))
 CLIENTS = 50
 MIXED = """
 import os, time
@@ -41,8 +42,8 @@ KINDS = [
 def regulars():
     found = []
 
-    def start(connect, number=CLIENTS):
-        found.append(Regulars(connect, number))
+    def start(connect, number=CLIENTS, kind=Regular):
+        found.append(Regulars(connect, number, kind))
         return found[-1]
 
     yield start
@@ -110,26 +111,78 @@ def test_scaling_up_and_down_closes_no_connection(make_server, regulars, argumen
     assert failures == []
 
 
-def test_a_worker_that_is_killed_takes_only_its_own_connections_with_it(make_server, regulars):
-    """Each kill may cost the connections that its worker held, and no other."""
-    server = make_server(mixed=MIXED).start("mixed:app", "-w", "3", "--keep-alive", "20")
-    clients = regulars(connector(server), 30)
-    clients.again(3)
+WORK = """
+import asyncio, os, random, time
 
-    [victim, *_] = server.workers
-    held = connections_of(victim)
-    os.kill(victim, signal.SIGKILL)
-    server.wait_for("was sent SIGKILL")
-    server.wait_for_workers(3)
-    clients.again(20)
+HEAD = [(b"content-length", b"16")]
+PID = b"%8d" % os.getpid()
+
+def wsgi(environ, start_response):
+    start_response("200 OK", [(name.decode(), value.decode()) for name, value in HEAD])
+    yield PID
+    time.sleep(random.random() / 100)
+    yield b" is done"
+
+async def asgi(scope, receive, send):
+    if scope["type"] != "http":
+        return
+    await send({"type": "http.response.start", "status": 200, "headers": HEAD})
+    await send({"type": "http.response.body", "body": PID, "more_body": True})
+    await asyncio.sleep(random.random() / 100)
+    await send({"type": "http.response.body", "body": b" is done"})
+"""
+
+
+@pytest.mark.timeout(100 + 10 * TURNS)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(("work:wsgi",), id="sync"),
+        pytest.param(("work:wsgi", "--threads", "4"), id="threads"),
+        pytest.param(("work:asgi",), id="asgi"),
+    ],
+)
+def test_workers_that_are_killed_take_only_their_own_connections_with_them(make_server, regulars, arguments):
+    """One every second or two, any one, whatever it is at."""
+    server = make_server(work=WORK).start("-w", "3", "--keep-alive", "20", *arguments)
+    clients = regulars(server.connect, 40, Witness)
+    clients.again()
+    chance = random.Random(7)
+    held = {}
+
+    for _ in range(TURNS * 3 // 2):
+        victim = chance.choice(server.workers)
+        held[victim] = stop_and_look(server, victim)
+        os.kill(victim, signal.SIGKILL)
+        server.wait_for(rf"Worker \(pid:{victim}\) was sent SIGKILL! Not by the arbiter")
+        server.wait_for_workers(3)
+        clients.again(min(TURNS, 7))
 
     _, failures = clients.stop()
-    assert len(failures) <= held + 1
+    losses = [loss for client in clients.clients for loss in client.losses]
+    at_work = [loss for loss in losses if loss.worker]
+    assert failures == []
+    assert [loss for loss in losses if not any(loss.port in ports for ports in held.values())] == []
+    assert [loss for loss in at_work if loss.port not in held.get(loss.worker, ())] == []
+    assert at_work, "no worker was killed in the middle of a request"
 
 
-def connections_of(pid):
-    names = (os.readlink(f"/proc/{pid}/fd/{number}") for number in os.listdir(f"/proc/{pid}/fd"))
-    return sum(name.startswith("socket:") for name in names)
+def stop_and_look(server, pid):
+    """The clients' ports of a worker's connections. Stopped, it can't get or give away any while it is looked at."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = [task / "stat" for task in Path(f"/proc/{pid}/task").iterdir()]
+    wait_until(lambda: all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in tasks), "a worker to stop")
+    sockets = {os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()}
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return {
+        port_of(remote)
+        for _, local, remote, *_, inode in (line[:10] for line in lines)
+        if port_of(local) == server.port and f"socket:[{inode}]" in sockets
+    }
+
+
+def port_of(address):
+    return int(address.rpartition(":")[2], 16)
 
 
 @pytest.mark.parametrize(
