@@ -137,8 +137,10 @@ class WebSocket:
         protocol.receive_data(data)
         self.outgoing += protocol.data_to_send()
         for frame in protocol.events_received():
-            if isinstance(frame, Frame) and frame.opcode is not Opcode.PING and frame.opcode is not Opcode.PONG:
-                self.take_frame(frame, messages)
+            if isinstance(frame, Frame):
+                if frame.opcode is not Opcode.PING and frame.opcode is not Opcode.PONG:
+                    self.take_frame(frame, messages)
+                frame.data = b""  # the library's parser holds its last frame until there is another
         if protocol.close_sent is not None and protocol.close_rcvd is None and not self.close_code:
             self.close_code, self.close_reason = protocol.close_sent.code, protocol.close_sent.reason
         self.clean = self.pieces is None and not protocol.reader.buffer and is_between(protocol.parser)
