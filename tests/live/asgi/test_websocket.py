@@ -207,7 +207,7 @@ def test_a_client_that_doesnt_read_stops_the_application(probe):
 @pytest.mark.parametrize("signum", [signal.SIGHUP, signal.SIGTERM])
 def test_every_websocket_is_told_that_the_worker_goes(probe, signum):
     async def talk():
-        clients = [await connect(probe) for _ in range(50)]
+        clients = [await connect(probe) for _ in range(200)]
         await asyncio.gather(*(client.send("x") for client in clients))
         await asyncio.gather(*(client.recv() for client in clients))
         probe.signal(signum)
