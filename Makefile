@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 ADDRESS ?= 127.0.0.1:8000
+TURNS ?= 20
+LONG = $(addprefix tests/live/, test_no_request_lost.py test_upgrade.py $(addprefix asgi/, test_reload.py \
+	test_departures.py test_streams.py test_idle_websockets.py))
 
 .PHONY: serve test soak check bench clean
 
@@ -24,8 +27,8 @@ else
 	$(BIN)/python -m pytest -m alone
 endif
 
-soak: $(VENV)/.ready  ## the tests of lost requests, for about ten minutes
-	SOAK_TURNS=20 $(BIN)/python -m pytest tests/live/test_no_request_lost.py tests/live/test_upgrade.py $(ARGS)
+soak: $(VENV)/.ready  ## the tests of what is lost or grows in the long run, for about ten minutes
+	SOAK_TURNS=$(TURNS) $(BIN)/python -m pytest --timeout 3600 $(LONG) $(ARGS)
 
 check: $(VENV)/.ready  ## lint, formatting and types
 	$(BIN)/ruff check .

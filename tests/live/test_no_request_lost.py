@@ -150,7 +150,7 @@ def test_workers_that_are_killed_take_only_their_own_connections_with_them(make_
     chance = random.Random(7)
     held = {}
 
-    for _ in range(TURNS * 3 // 2):
+    for _ in range(TURNS):
         victim = chance.choice(server.workers)
         held[victim] = stop_and_look(server, victim)
         os.kill(victim, signal.SIGKILL)

@@ -8,7 +8,7 @@ from live.server import private_memory
 from live.turns import TURNS
 from live.wire import APPS, Wire
 
-IDLE = TURNS * 500  # 10,000 in `make soak`
+IDLE = min(TURNS * 500, 10_000)
 FIRST = 100  # after them everything that is made once has been made
 MOST_EACH = 12 << 10
 HANDSHAKE = (

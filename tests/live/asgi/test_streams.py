@@ -5,7 +5,6 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
-import pytest
 from live.server import PATIENCE, private_memory
 from live.turns import TURNS
 from live.wire import APPS
@@ -66,7 +65,6 @@ def upload(server):
     return max(ahead)
 
 
-@pytest.mark.timeout(100 + 2 * SIZE // RATE)
 def test_memory_is_bounded_whatever_goes_through(make_server):
     """A download and an upload at once, on either loop."""
     servers = {
