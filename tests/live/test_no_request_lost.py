@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from live.regulars import Regular, Regulars, Witness
-from live.server import wait_until
+from live.server import read_response, wait_until
 from live.turns import TURNS
 
 CLIENTS = 50
@@ -133,7 +133,6 @@ async def asgi(scope, receive, send):
 """
 
 
-@pytest.mark.timeout(100 + 10 * TURNS)
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -165,6 +164,24 @@ def test_workers_that_are_killed_take_only_their_own_connections_with_them(make_
     assert [loss for loss in losses if not any(loss.port in ports for ports in held.values())] == []
     assert [loss for loss in at_work if loss.port not in held.get(loss.worker, ())] == []
     assert at_work, "no worker was killed in the middle of a request"
+
+
+def test_who_was_told_to_a_worker_that_is_killed_before_it_looked_is_served_by_another(make_server):
+    """EPOLLEXCLUSIVE tells one worker of a connection: those that are here don't look, the next one has to."""
+    server = make_server(mixed=MIXED).start("mixed:app", "-w", "2")
+    victim, other = server.workers
+    for worker in (victim, other):
+        stop_and_look(server, worker)
+    waiting = [server.connect() for _ in range(8)]
+    for connection in waiting:
+        connection.sendall(b"GET /fast HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")
+    os.kill(victim, signal.SIGKILL)
+    answers = [read_response(connection) for connection in waiting]
+    [heir] = set(server.workers) - {other}
+    os.kill(other, signal.SIGCONT)
+    assert answers == [(200, str(heir).encode())] * 8
+    for connection in waiting:
+        connection.close()
 
 
 def stop_and_look(server, pid):
