@@ -1,7 +1,8 @@
 """A Django site of a usual size: 120 models with their forms and admin pages, beside what Django brings; no database.
 
 What preloading saves depends on how much there is to share: this is some tens of MiB, as in an application of one team.
-And on what the requests touch: these render a form of a model each, and leave the collector as much as forms do.
+And on whether the collector runs, which touches all that isn't frozen: forms are cycles, so that these requests make it
+run. With views that leave no garbage both servers go on sharing, and Corral has one process more.
 """
 
 import django
