@@ -35,6 +35,7 @@ PROOF = {
     "a unix socket whose file": "live/test_from_gunicorn.py::test_a_stop_without_the_file_of_its_socket",
     "a stop's deadline": "arbiter/test_plan.py::test_what_is_due",
     "HUP, USR1 and a second": "live/test_arbiter_stop.py::test_every_command_is_heard_during_a_graceful_stop",
+    "with `preload_app`": "live/test_preload.py::test_a_mold_loads_and_the_workers_are_the_arbiters_children",
     "a worker that fails to boot": "live/test_arbiter_stop.py::"
     "test_a_worker_that_fails_to_boot_during_a_stop_is_no_failure_of_the_stop",
     "a mistake in the": "live/settings/test_reload.py::test_what_cannot_be_leaves_everything_as_it_was",
@@ -49,6 +50,7 @@ PROOF = {
     "a time-out is one line": "live/test_hooks.py::test_a_timeout_shows_where_the_request_hangs",
     "`keepalive` has no effect": "live/test_http.py::test_each_request_renews_keepalive",
     "there is no limit": "live/test_http.py::test_a_slow_head_is_answered_in_time_though_bytes_come",
+    "a connection is accepted": "live/test_ctl.py::test_a_connection_counts_when_it_has_said_something",
     "an idle server": "live/test_arbiter_start.py::test_an_idle_server_does_not_wake_up",
     "a body shorter": "live/test_promises.py::test_a_body_that_breaks_its_content_length_never_desynchronises",
     "`X-Forwarded-Proto": "gateway/test_wsgi.py::test_a_trusted_proxy_says_the_scheme",

@@ -51,7 +51,10 @@ class Reactor:
 
     def change(self, fd: int, handler: Handler, events: int) -> None:
         """`handler` takes `fd` over, and waits for `events` from now on."""
-        self._poller.modify(fd, events)
+        try:
+            self._poller.modify(fd, events)
+        except FileNotFoundError:
+            self._poller.register(fd, events)  # it was hidden
         self.handlers[fd] = handler
         if handler.due < self.wake_at:
             self.wake_at = handler.due
@@ -63,9 +66,11 @@ class Reactor:
             with suppress(FileNotFoundError):  # dup2 has put another file in its place, and ended the wait so
                 self._poller.unregister(fd)
 
-    def mask(self, fd: int, events: int) -> None:
-        """Have `fd` reported for other events, to whoever has it."""
-        self._poller.modify(fd, events)
+    def hide(self, fd: int, handler: Handler) -> None:
+        """`handler` takes `fd` over and hears nothing. Whoever has it next is behind those who have waited: epoll keeps
+        the place in its queue of one that is only told to be silent, and has a client jump it."""
+        self.handlers[fd] = handler
+        self._poller.unregister(fd)
 
     def look(self, seconds: float) -> list[tuple[int, int]]:
         """What is ready, for another thread than the one that waits: nothing expires."""

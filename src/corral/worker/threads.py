@@ -4,7 +4,6 @@ slow it lets another one lead. So a fast application never pays for a switch of 
 It knows who leads. What a thread needs of its own, a head in the making and a place on the scoreboard, is its Lane.
 """
 
-import select
 from _thread import RLock, allocate_lock, get_ident, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -17,7 +16,7 @@ from corral.http.response import Heads
 from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection
 from corral.net.handoff import Taker
-from corral.net.reactor import NEVER, READ, SECOND
+from corral.net.reactor import NEVER, SECOND
 from corral.shared.scoreboard import LENGTH, SINCE, THREAD
 from corral.worker.leaving import drain
 from corral.worker.serving import Hooked, Serving, server_name
@@ -25,7 +24,6 @@ from corral.worker.watch import Watch
 
 SLOW: Final = SECOND // 2000  # a moving average of calls above this: the next one is likely to be slow as well
 WEIGHT: Final = 16  # of the past in that average
-ONCE: Final = getattr(select, "EPOLLONESHOT", 0)
 
 
 class Parked:
@@ -98,6 +96,8 @@ class Crew:
         try:
             while self.accepting:
                 self.waiting.append(None)
+                if self.average > SLOW:
+                    self.watch.offer()  # who leads may have begun a call when nobody was free
                 self.leadership.acquire()
                 self.waiting.pop()
                 self.leader = lane
@@ -208,8 +208,7 @@ class Lane(Serving):
         """Stop leading. This thread's connection is its own until its request is answered."""
         connection = self.connection
         if connection is not None and connection.registered and connection.fd >= 0:
-            self.reactor.handlers[connection.fd] = PARKED
-            self.reactor.mask(connection.fd, ONCE)  # even a hang-up is reported once at the most
+            self.reactor.hide(connection.fd, PARKED)
             self.parked = True
         self.leading = False
         self.crew.leader = None
@@ -221,7 +220,7 @@ class Lane(Serving):
         if self.parked:
             self.parked = False
             if connection is not None and connection.fd >= 0 and reactor.handlers.get(connection.fd) is PARKED:
-                reactor.change(connection.fd, connection, READ)
+                reactor.add(connection.fd, connection)
         if not self.accepting or (connection is not None and connection.due < crew.sleeps_until):
             self.wakeup.wake()
 

@@ -68,6 +68,15 @@ class Watch:
                 self.acting = False
                 self.resume()
 
+    def offer(self) -> None:
+        """A thread has become free: it leads from now on if the one that does is in a call."""
+        with self.duty:
+            self.deciding = True
+            if self.promote() and self.acting:
+                self.acting = False
+                self.resume()
+            self.deciding = self.acting
+
     # -- the watcher's
 
     def run(self) -> None:
