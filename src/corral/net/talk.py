@@ -194,9 +194,15 @@ class Talk(Conversation):
 
     def wake(self) -> None:
         """Something has happened that the application may wait for."""
-        waiting = self.receivers + self.senders
-        self.receivers = self.senders = ()
-        for future in waiting:
+        self.wake_receivers()
+        senders, self.senders = self.senders, ()
+        for future in senders:
+            if not future.done():
+                future.set_result(None)
+
+    def wake_receivers(self) -> None:
+        receivers, self.receivers = self.receivers, ()
+        for future in receivers:
             if not future.done():
                 future.set_result(None)
 

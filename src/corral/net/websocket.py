@@ -36,7 +36,7 @@ class SocketTalk(Talk):
     pinged = False
     denial: Conversation | None = None
     farewell_at = NEVER
-    message = 0  # bytes that wait for the application
+    ahead = 0  # bytes of messages that came while nobody waited for them, since the inbox was empty
 
     def __init__(self, connection: AsyncConnection, start: int, socket: WebSocket) -> None:
         super().__init__(connection, connection.inbound, start)
@@ -74,10 +74,10 @@ class SocketTalk(Talk):
             self.receivers = (*self.receivers, future)
             await future
         message = self.inbox.pop(0)
-        if self.message:
-            self.message -= len(message.get("bytes") or message["text"])
-            if self.message <= AHEAD:
+        if not self.inbox:
+            if self.ahead > AHEAD:
                 self.want(self.events | READ)
+            self.ahead = 0
         return message
 
     async def say(self, message: Message) -> None:
@@ -183,12 +183,13 @@ class SocketTalk(Talk):
         socket = self.socket
         self.heard_at = self.connection.service.reactor.now
         self.pinged = False
-        for message in socket.receive(data):
-            if self.stage == TALKING and not self.parted:
-                self.inbox.append(message)
-                self.message += len(message.get("bytes") or message["text"])
-        if self.message > AHEAD:
-            self.want(self.events & ~READ)
+        messages = socket.receive(data)
+        if messages and self.stage == TALKING and not self.parted:
+            self.inbox += messages
+            if not self.receivers or len(messages) > 1:
+                self.ahead += sum(map(size_of, messages))
+                if self.ahead > AHEAD:
+                    self.want(self.events & ~READ)
         if socket.outgoing:
             try:
                 outgoing = socket.take()
@@ -200,7 +201,7 @@ class SocketTalk(Talk):
         if socket.over:
             self.finish_connection()
         if self.receivers:
-            self.wake()
+            self.wake_receivers()
 
     def set_due(self) -> None:
         super().set_due()
@@ -321,6 +322,10 @@ EXPECTED: Final = {
     DENYING: "the rest of the response",
     CLOSED: "nothing: the WebSocket is closed",
 }
+
+
+def size_of(message: Message) -> int:
+    return len(message["text"] if "text" in message else message["bytes"])
 
 
 def take_over(connection: AsyncConnection) -> bool:

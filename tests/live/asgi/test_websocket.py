@@ -26,7 +26,8 @@ def connect(server, path="/ws_echo", **options):
 
 def test_messages_come_back_short_long_and_in_fragments(probe):
     async def talk():
-        async with connect(probe) as client:
+        # Sooner than the client's first ping, which would wake whoever has been forgotten.
+        async with asyncio.timeout(15), connect(probe) as client:
             for message in ("", "héllo", b"", b"\xff" * 125, "x" * 126, b"y" * 70_000, "z" * 300):
                 await client.send(message)
                 assert await client.recv() == message
