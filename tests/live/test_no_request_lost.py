@@ -3,6 +3,8 @@
 `make test` takes a few turns of each, `make soak` (SOAK_TURNS) many.
 """
 
+import collections
+import contextlib
 import os
 import random
 import select
@@ -164,6 +166,19 @@ def test_workers_that_are_killed_take_only_their_own_connections_with_them(make_
     assert [loss for loss in losses if not any(loss.port in ports for ports in held.values())] == []
     assert [loss for loss in at_work if loss.port not in held.get(loss.worker, ())] == []
     assert at_work, "no worker was killed in the middle of a request"
+
+
+def test_clients_that_stay_are_shared_among_idle_workers(make_server):
+    """EPOLLEXCLUSIVE would give all of them to the one that has waited first."""
+    server = make_server(mixed=MIXED).start("mixed:app", "-w", "4", "--keep-alive", "30")
+    with contextlib.ExitStack() as stack:
+        served = collections.Counter()
+        for _ in range(16):
+            connection = stack.enter_context(server.connect())
+            ask(connection, b"/fast")
+            served[answer(connection)] += 1
+        assert len(served) == 4
+        assert max(served.values()) <= 8
 
 
 def test_who_was_told_to_a_worker_that_is_killed_before_it_looked_is_served_by_another(make_server):

@@ -104,7 +104,7 @@ def test_an_idle_server_replaces_its_old_workers(server):
 
 
 def test_a_worker_that_has_grown_is_replaced(server, customers):
-    server.start("process:app", "-w", "2", "--max-worker-memory", "48M")
+    server.start("process:app", "-w", "2", "--max-worker-memory", "48M", "--keep-alive", "0")
     first = server.workers
     grown = int(server.get("/grow")[1])
     asking = customers(server, 2)

@@ -66,6 +66,11 @@ class Reactor:
             with suppress(FileNotFoundError):  # dup2 has put another file in its place, and ended the wait so
                 self._poller.unregister(fd)
 
+    def requeue(self, fd: int, events: int) -> None:
+        """Stand behind the others that wait for `fd`, in this process or in another."""
+        self._poller.unregister(fd)
+        self._poller.register(fd, events)
+
     def hide(self, fd: int, handler: Handler) -> None:
         """`handler` takes `fd` over and hears nothing. Whoever has it next is behind those who have waited: epoll keeps
         the place in its queue of one that is only told to be silent, and has a client jump it."""
