@@ -14,7 +14,7 @@ from corral.arbiter.recorder import Recorder, pace
 from corral.shared.process import Death
 from corral.shared.scoreboard import BEGIN, Cell, Scoreboard
 
-NOBODY = 1 << 30  # beyond pid_max: a signal to it reaches nobody
+NOBODY = 1 << 26  # beyond any pid_max: a signal to it reaches nobody
 STACK = """Thread 0x0000000000000002 (most recent call first):
   File "/srv/pool.py", line 9 in wait
 Current thread 0x0000000000000001 (most recent call first):
