@@ -43,7 +43,7 @@ class Nursery:
 
     def __init__(self, refusals: int = 0) -> None:
         self.refusals = refusals
-        self.pid = 1 << 30  # beyond pid_max: a signal to it reaches nobody
+        self.pid = 1 << 26  # beyond any pid_max: a signal to it reaches nobody
 
     def __call__(self, row: Row, age: int) -> tuple[int, Any]:
         if self.refusals:
