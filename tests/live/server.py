@@ -46,7 +46,12 @@ class Server:
             self.write(name, text)
 
     def write(self, name, text):
-        (self.directory / name).write_text(text)
+        """Python takes a module of the same second and size for the one that it has compiled: no two are."""
+        path = self.directory / name
+        written = int(path.stat().st_mtime) if path.exists() else 0
+        path.write_text(text)
+        if int(path.stat().st_mtime) <= written:
+            os.utime(path, (written + 1, written + 1))
 
     def start(self, *args, wait="Ready:", bind=True, pass_fds=()):
         """Start it with these arguments, and `-b 127.0.0.1:0` unless they bind; wait until it has logged `wait`."""

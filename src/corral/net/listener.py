@@ -19,6 +19,7 @@ from corral.shared import process
 
 FIRST_INHERITED = 3  # sd_listen_fds(3): SD_LISTEN_FDS_START
 LISTENING = "0A"  # the state column of /proc/net/tcp
+ARRIVING = "03"  # SYN_RECV: not connected yet, or so far only from the client's point of view (defer_accept)
 ACCEPT_QUEUE = 24  # the offset of tcpi_unacked in Linux's struct tcp_info
 
 
@@ -69,6 +70,10 @@ class Listener:
 
     def close(self) -> None:
         self.socket.close()
+
+    def expects(self) -> bool:
+        """Whether somebody has connected, or is about to, whom the kernel keeps until there is something to read."""
+        return self.deferring and next(sockets_of(int(self.name[1]), ARRIVING), None) is not None  # they have no inode
 
     @property
     def waiting(self) -> int:
@@ -261,14 +266,20 @@ def explain(address: Address, where: tuple[str, int], error: OSError) -> ConfigE
 
 def port_owner(port: int) -> str | None:
     """Which process listens on a TCP port, where /proc is there and lets us look."""
+    for inode in sockets_of(port, LISTENING):
+        return process.socket_owner(inode)
+    return None
+
+
+def sockets_of(port: int, state: str) -> Iterator[int]:
+    """The inodes of a TCP port's sockets that are in `state`; none where there is no /proc."""
     suffix = f":{port:04X}"
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table, encoding="ascii") as lines:
             for line in lines:
                 columns = line.split()
-                if columns[1].endswith(suffix) and columns[3] == LISTENING:
-                    return process.socket_owner(int(columns[9]))
-    return None
+                if columns[1].endswith(suffix) and columns[3] == state:
+                    yield int(columns[9])
 
 
 def open_unix(address: Address, path: str, config: Config) -> Listener:

@@ -15,6 +15,7 @@ from corral.worker.serving import Serving
 
 FIRST_REQUEST = SECOND  # how long a leaving worker waits for the first request of a connection it has accepted
 NEXT_TRY = SECOND // 100  # the channel was full
+NEXT_LOOK = SECOND // 20  # at who has connected and said nothing
 
 
 def drain(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -> None:
@@ -44,21 +45,42 @@ def draining(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -
         taker.drain()
         taker.close()
     for acceptor in acceptors:
-        acceptor.drain()
         acceptor.close()
-        acceptor.listener.close()
+    until = 0 if moving else monotonic() + FIRST_REQUEST
+    acceptors = welcome(acceptors, until)
     if not moving:
         dismiss(serving, taker)
-    while serving.total_connections() and monotonic() < serving.stop_at:
+    while (serving.total_connections() or acceptors) and monotonic() < serving.stop_at:
+        if acceptors:
+            acceptors = welcome(acceptors, until)
+            dismiss(serving, None)
+            reactor.wake_by(monotonic() + NEXT_LOOK)
         if moving:
             moving = serving.has_heirs()
             if moving:
                 hand_over(serving)
             else:
                 dismiss(serving, taker)
-        if serving.total_connections():
+        if serving.total_connections() or acceptors:
             reactor.wake_by(serving.stop_at)
             yield
+    for acceptor in acceptors:
+        acceptor.listener.close()
+
+
+def welcome(acceptors: list[Acceptor], until: int) -> list[Acceptor]:
+    """Take everybody who waits, and close the listeners; those are left where somebody has connected who may still be
+    about to say something, for nobody else will hear it."""
+    left = []
+    for acceptor in acceptors:
+        expects = monotonic() < until and acceptor.listener.expects()
+        acceptor.drain()
+        if expects:
+            left.append(acceptor)
+        else:
+            acceptor.close()
+            acceptor.listener.close()
+    return left
 
 
 def hand_over(serving: Serving) -> None:
