@@ -46,12 +46,11 @@ class Server:
             self.write(name, text)
 
     def write(self, name, text):
-        """Python takes a module of the same second and size for the one that it has compiled: no two are."""
+        """Python takes a module of the same second and size for the one that it has compiled: this one is longer."""
         path = self.directory / name
-        written = int(path.stat().st_mtime) if path.exists() else 0
+        if name.endswith(".py") and path.exists() and path.stat().st_size == len(text.encode()):
+            text += "\n"
         path.write_text(text)
-        if int(path.stat().st_mtime) <= written:
-            os.utime(path, (written + 1, written + 1))
 
     def start(self, *args, wait="Ready:", bind=True, pass_fds=()):
         """Start it with these arguments, and `-b 127.0.0.1:0` unless they bind; wait until it has logged `wait`."""
