@@ -11,6 +11,7 @@ from corral.net.handoff import Taker, give, movable
 from corral.net.handshake import Handshaking
 from corral.net.reactor import SECOND, monotonic
 from corral.net.states import Flushing, Lingering
+from corral.shared.scoreboard import STOPPING
 from corral.worker.serving import Serving
 
 FIRST_REQUEST = SECOND  # how long a leaving worker waits for the first request of a connection it has accepted
@@ -46,7 +47,8 @@ def draining(serving: Serving, acceptors: list[Acceptor], taker: Taker | None) -
         taker.close()
     for acceptor in acceptors:
         acceptor.close()
-    until = 0 if moving else monotonic() + FIRST_REQUEST
+    # Others will listen, soon if not now, unless the whole server stops.
+    until = monotonic() + FIRST_REQUEST if serving.arbiter_row[STOPPING] and not moving else 0
     acceptors = welcome(acceptors, until)
     if not moving:
         dismiss(serving, taker)
