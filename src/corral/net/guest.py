@@ -93,6 +93,7 @@ class GuestReactor(Reactor):
         """What is ready now. The loop has slept."""
         self.stirred()
         events: list[tuple[int, int]] = self._poller.poll(0)
+        self.events = events
         self.now = now = monotonic()
         if now >= self.wake_at:
             self.sweep(now)

@@ -33,11 +33,12 @@ class Handler(Protocol):
 
 
 class Reactor:
-    __slots__ = ("_poller", "handlers", "late_until", "now", "timers", "wake_at")
+    __slots__ = ("_poller", "events", "handlers", "late_until", "now", "timers", "wake_at")
 
     def __init__(self) -> None:
         self._poller: Any = select.epoll() if hasattr(select, "epoll") else PortablePoller()
         self.handlers: dict[int, Handler] = {}
+        self.events: list[tuple[int, int]] = []  # of this pass; who clears it has the rest reported again
         self.now = monotonic()  # when the last event was taken, or the last request ended: a request starts then
         self.late_until = 0  # requests that start before may have waited for a long call
         self.timers: set[Handler] = set()  # due some time, without a descriptor
@@ -109,6 +110,7 @@ class Reactor:
         else:
             timeout = max(0.0, (wake_at - monotonic()) / SECOND) + 0.001
         events: list[tuple[int, int]] = self._poller.poll(timeout)
+        self.events = events
         self.now = now = monotonic()
         if now >= self.wake_at:
             self.sweep(now)

@@ -107,6 +107,7 @@ class Serving:
         self.cells[Cell.DRAIN_SINCE] = monotonic()
         self.stop_at = monotonic() + int(self.config.graceful_timeout * SECOND)
         self.place.enter(State.DRAINING)
+        self.reactor.events.clear()  # the doors are closed before any more calls, which may be long
 
     def has_heirs(self) -> bool:
         """Whether somebody is there who would take this worker's connections: then none need be closed."""
