@@ -4,6 +4,7 @@ slow it lets another one lead. So a fast application never pays for a switch of 
 It knows who leads. What a thread needs of its own, a head in the making and a place on the scoreboard, is its Lane.
 """
 
+import time
 from _thread import RLock, allocate_lock, get_ident, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,7 +21,7 @@ from corral.net.reactor import NEVER, SECOND
 from corral.shared.scoreboard import LENGTH, SINCE, THREAD
 from corral.worker.leaving import drain
 from corral.worker.serving import Hooked, Serving, server_name
-from corral.worker.watch import Watch
+from corral.worker.watch import LOOK, Watch
 
 SLOW: Final = SECOND // 2000  # a moving average of calls above this: the next one is likely to be slow as well
 WEIGHT: Final = 16  # of the past in that average
@@ -103,6 +104,8 @@ class Crew:
                 self.leader = lane
                 lane.leading = True
                 lane.lead()
+            if lane is not self.lanes[0]:
+                self.outlast()
         except BaseException as error:
             self.failure = self.failure or error
             self.disperse()
@@ -111,6 +114,12 @@ class Crew:
                 self.leadership.release()
             if lane is self.lanes[0]:
                 raise
+
+    def outlast(self) -> None:
+        """The main thread may be in a call for ever, and have missed that nobody is left who would end it."""
+        while self.lanes[0].since():
+            self.serving.place.remind()
+            time.sleep(LOOK)
 
     def disperse(self) -> None:
         """No thread leads again; the one that does now sees it at its next turn."""
