@@ -162,7 +162,7 @@ def test_a_preloaded_app_that_breaks_leaves_the_old_one(make_server):
     server.write("gunicorn.conf.py", "wsgi_app = 'versioned:app'\n")
     server.signal(signal.SIGHUP)
     server.wait_for("Reload complete: generation [23] is ready")
-    assert server.get() == (200, b"2")
+    wait_until(lambda: server.get() == (200, b"2"), "the end of the old generation")
 
 
 def test_a_log_may_move(server):
