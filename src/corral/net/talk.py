@@ -194,15 +194,9 @@ class Talk(Conversation):
 
     def wake(self) -> None:
         """Something has happened that the application may wait for."""
-        self.wake_receivers()
-        senders, self.senders = self.senders, ()
-        for future in senders:
-            if not future.done():
-                future.set_result(None)
-
-    def wake_receivers(self) -> None:
-        receivers, self.receivers = self.receivers, ()
-        for future in receivers:
+        waiting = self.receivers + self.senders
+        self.receivers = self.senders = ()
+        for future in waiting:
             if not future.done():
                 future.set_result(None)
 
@@ -267,17 +261,21 @@ class Talk(Conversation):
             return
         except OSError:
             data = b""
-        inbound = connection.inbound
-        if not data:
+        if data:
+            self.take_in(data)
+        else:
             self.lose()
-        elif inbound.reader is None:
+
+    def take_in(self, data: bytes) -> None:
+        inbound = self.connection.inbound
+        if inbound.reader is None:
             # One request at a time; of what follows it a read is kept, and whether its sender is still there.
             inbound.buffer = bytes(inbound.buffer) + data
             self.want((self.events & ~READ) | LEFT)
         else:
             try:
                 if inbound.feed(data) and not self.head_sent:
-                    self.keep_alive = inbound.framing.keep_alive and connection.service.keeping
+                    self.keep_alive = inbound.framing.keep_alive and self.connection.service.keeping
             except PeerError as error:
                 error.line = self.line
                 self.refuse(error)

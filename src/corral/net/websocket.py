@@ -13,7 +13,6 @@ from corral.gateway.websocket import subprotocols as subprotocols_of
 from corral.net.aio import AsyncConnection
 from corral.net.connection import PeerGone
 from corral.net.reactor import NEVER, READ, SECOND, monotonic
-from corral.net.states import READ_SIZE
 from corral.net.talk import AHEAD, Talk, is_departure
 
 FAREWELL: Final = 5 * SECOND  # for the client to answer a close
@@ -162,24 +161,13 @@ class SocketTalk(Talk):
 
     # -- what the reactor calls
 
-    def read_more(self) -> None:
-        connection = self.connection
-        try:
-            data = connection.read(connection.fd, READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self.lose()
-        elif self.stage in (CONNECTING, DENYING):
-            connection.inbound.buffer = bytes(connection.inbound.buffer) + data
-            if len(connection.inbound.buffer) > AHEAD:
-                self.want(self.events & ~READ)
-        else:
-            self.take_in(data)
-
     def take_in(self, data: bytes) -> None:
+        if self.stage in (CONNECTING, DENYING):
+            inbound = self.connection.inbound
+            inbound.buffer = bytes(inbound.buffer) + data
+            if len(inbound.buffer) > AHEAD:
+                self.want(self.events & ~READ)
+            return
         socket = self.socket
         self.heard_at = self.connection.service.reactor.now
         self.pinged = False
@@ -201,7 +189,7 @@ class SocketTalk(Talk):
         if socket.over:
             self.finish_connection()
         if self.receivers:
-            self.wake_receivers()
+            self.wake()
 
     def set_due(self) -> None:
         super().set_due()
