@@ -1,5 +1,6 @@
 """What waits for a slow reader: in order, in bounded memory, all of it or an error. A file takes the reader's place."""
 
+import fcntl
 import os
 import random
 import resource
@@ -42,6 +43,18 @@ def open_descriptors():
 def test_an_empty_queue_is_flushed(taker):
     assert Outbound().flush(taker)
     assert taken(taker) == b""
+
+
+def test_a_file_that_the_kernel_can_not_send_is_read(taker):
+    """sendfile(2): EINVAL where the target is written to at its end."""
+    fcntl.fcntl(taker, fcntl.F_SETFL, os.O_APPEND)
+    outbound, content = Outbound(), os.urandom(200_000)
+    outbound.append(b"head ")
+    outbound.append_file(region_of(content, 10))
+    outbound.append(b" tail")
+    flush_all(outbound, taker)
+    assert taken(taker) == b"head " + content[10:] + b" tail"
+    assert outbound.gone == len(content)
 
 
 def test_small_pieces_stay_in_memory(taker):

@@ -37,7 +37,7 @@ from corral.http.head import PLAIN
 from corral.http.inbound import Inbound
 from corral.net.connection import Connection, PeerGone
 from corral.net.guest import GuestReactor
-from corral.net.outbound import Outbound, Region, flush
+from corral.net.outbound import Outbound, Region
 from corral.net.reactor import READ
 from corral.net.service import Origin, Service
 from corral.net.talk import Talk
@@ -255,7 +255,7 @@ class AsyncConnection(Connection):
         if after:
             self.queue(outbound, after)
         try:
-            done = flush(outbound, self.fd)
+            done = outbound.flush(self.fd)
         except OSError as error:
             outbound.close()
             raise PeerGone(str(error)) from error

@@ -4,7 +4,6 @@ It joins http, gateway and the reactor; it must not know processes, signals or l
 A connection's state is the handler that the reactor holds for it: Connection reads requests; net.states has the others.
 """
 
-import errno
 import io
 import os
 from collections.abc import Callable
@@ -19,7 +18,7 @@ from corral.http.head import PLAIN, RequestLine
 from corral.http.inbound import Inbound, Phase
 from corral.http.response import error_response
 from corral.net.descriptor import PeerSocket, half_close, has_left, send_last, wait_for, waited
-from corral.net.outbound import IN_MEMORY, Outbound, Region, open_spool, sendfile
+from corral.net.outbound import IN_MEMORY, NO_SENDFILE, Outbound, Region, open_spool, sendfile
 from corral.net.reactor import READ, WRITE, monotonic
 from corral.net.service import Origin
 from corral.net.states import READ_SIZE, Flushing, Lingering, progress_due
@@ -405,7 +404,7 @@ class Connection:
         except BlockingIOError:
             pass
         except OSError as error:
-            if error.errno in (errno.EINVAL, errno.ENOSYS):
+            if error.errno in NO_SENDFILE:
                 return self.send_blocks(source, region)
             raise PeerGone(str(error)) from error
         if region.count:

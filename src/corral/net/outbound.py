@@ -13,6 +13,7 @@ from typing import Final
 IN_MEMORY: Final = 1 << 20
 TURN: Final = 4 << 20  # what one reader gets before the others have their turn, however fast it reads
 BLOCK: Final = 65536  # of a file that the kernel can't send
+NO_SENDFILE: Final = frozenset((errno.EINVAL, errno.ENOSYS))  # some file systems
 write = os.write
 sendfile = os.sendfile
 
@@ -95,7 +96,10 @@ class Outbound:
         self.spool = None  # what comes behind the file can't go into a spool before it
 
     def flush(self, to: int) -> bool:
-        """Send a turn of what `to` takes; True when nothing is left. Raises OSError if the reader is gone."""
+        """Send a turn of what `to` takes; True when nothing is left. Raises OSError if the reader is gone.
+
+        A file that the kernel can't send is read.
+        """
         items = self.items
         end = self.gone + TURN
         while items and self.gone < end:
@@ -120,6 +124,10 @@ class Outbound:
                 items.popleft()
             except BlockingIOError:
                 return False
+            except OSError as error:
+                if error.errno not in NO_SENDFILE or not isinstance(item, Region) or self.sendfile is read_and_write:
+                    raise
+                self.sendfile = read_and_write
         return not items
 
     def drop(self, region: Region) -> None:
@@ -133,17 +141,6 @@ class Outbound:
             if isinstance(item, Region) and item.fd >= 0:
                 self.drop(item)
         self.items.clear()
-
-
-def flush(outbound: Outbound, to: int) -> bool:
-    """Outbound.flush, also for a file of a system that has no sendfile."""
-    try:
-        return outbound.flush(to)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOSYS) or outbound.sendfile is read_and_write:
-            raise
-    outbound.sendfile = read_and_write
-    return outbound.flush(to)
 
 
 def read_and_write(to: int, fd: int, offset: int, count: int) -> int:

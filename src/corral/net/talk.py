@@ -16,7 +16,7 @@ from corral.gateway.wsgi import Environ
 from corral.http.head import PLAIN
 from corral.http.inbound import Inbound
 from corral.net.connection import CONTINUE, PeerGone
-from corral.net.outbound import Region, flush
+from corral.net.outbound import Region
 from corral.net.reactor import NEVER, READ, WRITE, monotonic
 from corral.net.states import READ_SIZE, progress_due
 
@@ -235,7 +235,7 @@ class Talk(Conversation):
         connection = self.connection
         if events & WRITE and connection.outbound is not None:
             try:
-                done = flush(connection.outbound, connection.fd)
+                done = connection.outbound.flush(connection.fd)
             except OSError:
                 self.lose()
                 return
