@@ -121,6 +121,22 @@ def test_a_descriptor_that_a_child_process_holds_open_is_silent_too(reactor, pip
     os.close(held)
 
 
+def test_what_is_hidden_is_silent_until_somebody_has_it_again(reactor, pipe):
+    reader, writer = pipe
+    reactor.add(reader, Noted())
+    os.write(writer, b"a")
+    reactor.hide(reader, hidden := Noted())
+    assert (passes(reactor, 0), hidden.events) == ([], [])
+    reactor.add(reader, added := Noted())
+    assert (passes(reactor), added.events) == ([reader], [READ])
+    reactor.hide(reader, hidden)
+    reactor.change(reader, changed := Noted(), READ)
+    assert (passes(reactor), changed.events) == ([reader], [READ])
+    reactor.hide(reader, hidden)
+    reactor.remove(reader)
+    assert (passes(reactor, 0), hidden.events, reader in reactor.handlers) == ([], [], False)
+
+
 def test_the_other_end_closing_is_an_event(reactor, pipe):
     reader, writer = pipe
     reactor.add(reader, Noted())

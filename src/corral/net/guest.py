@@ -92,12 +92,7 @@ class GuestReactor(Reactor):
     def wait(self) -> list[tuple[int, int]]:
         """What is ready now. The loop has slept."""
         self.stirred()
-        events: list[tuple[int, int]] = self._poller.poll(0)
-        self.events = events
-        self.now = now = monotonic()
-        if now >= self.wake_at:
-            self.sweep(now)
-        return events
+        return self.gather(0)
 
     def turn(self) -> None:
         super().turn()
