@@ -63,19 +63,21 @@ class Watch:
     def halt(self) -> None:
         """The call is over: the loop has its connections again."""
         with self.duty:
-            self.deciding = False
-            if self.acting:
-                self.acting = False
-                self.resume()
+            self.let_go()
+
+    def let_go(self) -> None:
+        """On duty: who serves has the connections again, and those that come."""
+        self.deciding = False
+        if self.acting:
+            self.acting = False
+            self.resume()
 
     def offer(self) -> None:
         """A thread has become free: it leads from now on if the one that does is in a call."""
         with self.duty:
             self.deciding = True
-            if self.promote() and self.acting:
-                self.acting = False
-                self.resume()
-            self.deciding = self.acting
+            if self.promote() or not self.acting:
+                self.let_go()
 
     # -- the watcher's
 
@@ -118,8 +120,7 @@ class Watch:
             if not self.acting:
                 return
             if self.promote():
-                self.acting = self.deciding = False
-                self.resume()
+                self.let_go()
                 return
             for fd, _ in events:
                 handler = reactor.handlers.get(fd)
