@@ -14,9 +14,10 @@ COMMAND_LINE = "command line"
 
 def width() -> int:
     try:
-        return int(os.environ.get("COLUMNS") or os.get_terminal_size(1).columns) - 2
+        columns = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(1).columns
     except (OSError, ValueError):
-        return 78
+        columns = 0
+    return (columns if columns > 0 else 80) - 2  # a terminal in a container may have none
 
 
 WIDTH = width()

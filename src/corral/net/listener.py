@@ -73,7 +73,7 @@ class Listener:
 
     def expects(self) -> bool:
         """Whether somebody has connected, or is about to, whom the kernel keeps until there is something to read."""
-        return self.deferring and next(sockets_of(int(self.name[1]), ARRIVING), None) is not None  # they have no inode
+        return self.deferring and any(True for _ in sockets_of(int(self.name[1]), ARRIVING))
 
     @property
     def waiting(self) -> int:
@@ -266,13 +266,12 @@ def explain(address: Address, where: tuple[str, int], error: OSError) -> ConfigE
 
 def port_owner(port: int) -> str | None:
     """Which process listens on a TCP port, where /proc is there and lets us look."""
-    for inode in sockets_of(port, LISTENING):
-        return process.socket_owner(inode)
-    return None
+    inode = next(sockets_of(port, LISTENING), None)
+    return None if inode is None else process.socket_owner(inode)
 
 
 def sockets_of(port: int, state: str) -> Iterator[int]:
-    """The inodes of a TCP port's sockets that are in `state`; none where there is no /proc."""
+    """The inodes of a TCP port's sockets in `state`, 0 where no process has it yet; none where there is no /proc."""
     suffix = f":{port:04X}"
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         with suppress(OSError), open(table, encoding="ascii") as lines:
