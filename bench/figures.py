@@ -102,8 +102,8 @@ def line(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class AtMostRatio:
-    """Corral's figure over the peer's may be at most this."""
+class OverPeer:
+    """A limit for Corral's figure over the peer's."""
 
     scenario: str
     peer: str
@@ -117,6 +117,12 @@ class AtMostRatio:
     def measured(self, samples: Sequence[Sample]) -> float | None:
         return ratio(samples, self.scenario, self.figure, self.peer)
 
+
+class AtMostRatio(OverPeer):
+    """It may be at most this."""
+
+    __slots__ = ()
+
     def allows(self, measured: float) -> bool:
         return measured <= self.limit
 
@@ -124,21 +130,10 @@ class AtMostRatio:
         return f"{self.scenario}: {self.figure.name} over {self.peer}, at most {self.limit:g}"
 
 
-@dataclass(frozen=True, slots=True)
-class AtLeastRatio:
-    """Corral's figure over the peer's must be at least this."""
+class AtLeastRatio(OverPeer):
+    """It must be at least this."""
 
-    scenario: str
-    peer: str
-    limit: float
-    figure: Figure
-
-    @property
-    def servers(self) -> tuple[str, ...]:
-        return (OURS, self.peer)
-
-    def measured(self, samples: Sequence[Sample]) -> float | None:
-        return ratio(samples, self.scenario, self.figure, self.peer)
+    __slots__ = ()
 
     def allows(self, measured: float) -> bool:
         return measured >= self.limit
