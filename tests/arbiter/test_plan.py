@@ -10,6 +10,7 @@ from corral.arbiter.plan import (
     ABORT_GRACE,
     ANSWER,
     DRAIN_GRACE,
+    FAREWELL,
     QUICK_TIMEOUT,
     SECOND,
     SECOND_LOOK,
@@ -72,10 +73,16 @@ TABLE = [
         [], want(2, proven=False, failed=True), [Spawn(1)], id="without a fallback a failed boot is tried again"
     ),
     pytest.param(
-        [worker(1, drain_since=NOW), worker(2, state=DRAINING)],
+        [worker(1, drain_since=NOW - FAREWELL), worker(2, drain_since=NOW - FAREWELL - 1)],
         want(2),
         [Spawn(1), Spawn(1)],
         id="workers that drain by themselves are replaced before they have left",
+    ),
+    pytest.param(
+        [worker(1, drain_since=NOW - FAREWELL + 1), worker(2, drain_since=NOW)],
+        want(3),
+        [Spawn(1)],
+        id="but not in their first moment, in which most are gone",
     ),
     # scale
     pytest.param([worker(1), worker(2), worker(3)], want(2), [Retire(1)], id="of too many the oldest goes"),
@@ -343,6 +350,7 @@ def test_what_is_due(handles: list[Handle], wanted: Want, actions: list[Action])
     ("handles", "wanted", "deadline"),
     [
         pytest.param([worker(1), worker(2)], want(2), None, id="idle workers have no deadline: sleep for ever"),
+        pytest.param([worker(1, drain_since=NOW)], want(1), NOW + FAREWELL, id="a farewell has its moment"),
         pytest.param([worker(1, busy_since=NOW - 1)], want(1), NOW - 1 + 30 * SECOND, id="a request in flight"),
         pytest.param(
             [worker(1, busy_since=NOW - 1, looked_busy=0)], want(1), NOW - 1 + 15 * SECOND, id="one that may be slow"

@@ -178,6 +178,9 @@ def alive(pid):
 
 
 def private_memory(pid):
-    """Bytes that a process has for itself (proc(5): smaps_rollup)."""
+    """Bytes that a process has written for itself (proc(5): smaps_rollup).
+
+    Not the pages of its libraries: those are private or shared as other processes come and go.
+    """
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith("Private_"))
+    return sum(int(line.split()[1]) << 10 for line in lines if line.startswith(("Private_Dirty:", "SwapPss:")))

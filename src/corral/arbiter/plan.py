@@ -23,6 +23,9 @@ ANSWER = SECOND // 20
 # A worker ends its own drain at graceful_timeout and closes its connections properly; it is killed only past that.
 DRAIN_GRACE = SECOND // 2
 QUICK_TIMEOUT = 2 * SECOND
+# A worker that leaves by its own decision is mostly gone at once; who comes in its place is forked after its end then,
+# and not beside it.
+FAREWELL = SECOND // 10
 LONGEST_BACKOFF = 30 * SECOND
 # A worker that dies this soon after it got ready is a crash loop in the making.
 YOUNG = SECOND
@@ -150,7 +153,7 @@ def agenda(handles: Collection[Handle], want: Want, now: int) -> Agenda:
     else:
         staying = [handle for handle in handles if handle.staying]
         yield from retiring(staying, want, now)
-        yield from booting(staying, len(handles), want, now)
+        yield from booting(staying, handles, want, now)
         yield from recycling(handles, want, now)
 
 
@@ -204,19 +207,25 @@ def stopping(handles: Collection[Handle], stop: Stop, now: int) -> Agenda:
             yield now, Retire(handle.pid)
 
 
-def booting(staying: list[Handle], alive: int, want: Want, now: int) -> Agenda:
-    """One worker first; when it has shown that its generation works, the rest, few more than `workers` at a time."""
+def booting(staying: list[Handle], handles: Collection[Handle], want: Want, now: int, others: int = 0) -> Agenda:
+    """One worker first; when it has shown that its generation works, the rest, few more than `workers` at a time.
+
+    `others` are alive or about to be, and not in `handles`.
+    """
     fresh, old = split(staying, want.generation)
     missing = want.workers - len(fresh)
     if not want.proven:
         missing = min(missing, 1 - len(fresh))
         if want.fallback is not None:
             # Until then the generation that serves is kept up, for the new one may take minutes and then fail.
-            yield from booting(old, alive + 1, want.fallback, now)
+            yield from booting(old, handles, want.fallback, now, 1)
     elif old:
         missing = min(missing, want.workers + surge(want) - len(staying))
-    for _ in range(min(missing, want.slots - alive)):
-        yield max(now, want.not_before), Spawn(want.generation)
+    missing = max(min(missing, want.slots - len(handles) - others), 0)
+    gone, _ = split([handle for handle in handles if handle.drain_since and not handle.told], want.generation)
+    farewells = sorted(handle.drain_since + FAREWELL for handle in gone)
+    for instant in ([now] * (missing - len(farewells)) + farewells)[:missing]:
+        yield max(instant, now, want.not_before), Spawn(want.generation)
 
 
 def surge(want: Want) -> int:
@@ -274,7 +283,7 @@ def retiring(staying: list[Handle], want: Want, now: int) -> Agenda:
         yield now, Retire(handle.pid)
 
 
-def split(handles: list[Handle], generation: int) -> tuple[list[Handle], list[Handle]]:
+def split(handles: Collection[Handle], generation: int) -> tuple[list[Handle], list[Handle]]:
     """Those of a generation and the others, each from the oldest to the youngest."""
     fresh = [handle for handle in handles if handle.generation == generation]
     return fresh, [handle for handle in handles if handle.generation != generation]
