@@ -5,8 +5,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 HELLO = b"Hello, World!"
-TEN_KILOBYTES = b"0123456789abcdef" * 640
-MEGABYTE = b"0123456789abcdef" * 65536
 
 Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
@@ -23,16 +21,6 @@ def count(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
     answer = b"%d bytes" % len(body)
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(answer)))])
     return [answer]
-
-
-def ten_kilobytes(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "10240")])
-    return [TEN_KILOBYTES]
-
-
-def megabyte(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
-    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "1048576")])
-    return [MEGABYTE]
 
 
 def slow(environ: Environ, start_response: StartResponse) -> Iterable[bytes]:

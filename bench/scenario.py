@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from apps import HELLO, MEGABYTE, TEN_KILOBYTES
+from apps import HELLO
 from figures import CPU, LONGEST, MEAN, P50, P90, P99, PER_CPU_SECOND, PSS, RATE, Figure
+from large import MEGABYTE, TEN_KILOBYTES
 
 SCRIPTS = Path(__file__).parent / "scenarios"
 ITEM = {"number": 42, "name": "item 42", "currency": "CHF", "tags": ["a", "b"]}
@@ -57,8 +58,8 @@ SCENARIOS = (
         body=b"x" * 1024,
         answer=b"1024 bytes",
     ),
-    Scenario(name="10k", what="an answer of 10 KB", app="apps:ten_kilobytes", answer=TEN_KILOBYTES),
-    Scenario(name="1m", what="an answer of 1 MB", app="apps:megabyte", answer=MEGABYTE),
+    Scenario(name="10k", what="an answer of 10 KB", app="large:ten_kilobytes", answer=TEN_KILOBYTES),
+    Scenario(name="1m", what="an answer of 1 MB", app="large:megabyte", answer=MEGABYTE),
     Scenario(
         name="connect", what="a new connection each request", script="connect.lua", headers={"Connection": "close"}
     ),
