@@ -38,8 +38,10 @@ from corral.http.inbound import Inbound
 from corral.net.connection import Connection, PeerGone
 from corral.net.guest import GuestReactor
 from corral.net.outbound import Outbound, Region
+from corral.net.outbox import Outbox
 from corral.net.reactor import READ
 from corral.net.service import Origin, Service
+from corral.net.states import Flushing
 from corral.net.talk import Talk
 
 WILDCARDS: Final = ("0.0.0.0", "::")
@@ -51,6 +53,7 @@ class Site(Service, Protocol):
     app: App  # type: ignore[assignment]
     loop: asyncio.AbstractEventLoop
     reactor: GuestReactor
+    outbox: Outbox
     mount: Mount
     grace: float  # seconds that a request goes on whose client has left
     launch: Callable[[Any], "asyncio.Task[None]"]
@@ -112,8 +115,10 @@ class AsyncConnection(Connection):
             if error_or_none is not None:
                 talk.complain(error_or_none)
             end = service.conclude(talk)
-            talk.transmit = over
+            talk.transmit = over  # type: ignore[method-assign]
             talk.inbound = None
+            if inbound.buffer:
+                self.send_held()  # before the next answer of this connection
             if self.outbound is not None or not talk.keep_alive:
                 self.leave_or_flush(talk.keep_alive)
                 return
@@ -213,7 +218,7 @@ class AsyncConnection(Connection):
     def after(self, talk: Talk, end: int) -> None:
         """In the middle of an application's step: nothing of another's may run before it ends."""
         reactor = self.service.reactor
-        talk.transmit = over
+        talk.transmit = over  # type: ignore[method-assign]
         talk.inbound = None
         inbound = self.inbound
         if self.outbound is not None or not talk.keep_alive:
@@ -238,6 +243,33 @@ class AsyncConnection(Connection):
 
     # -- bytes out
 
+    def transmit(self, data: bytes | memoryview, last: bool = False) -> None:
+        self.send_held()
+        super().transmit(data, last)
+
+    def send_held(self) -> None:
+        """Nothing may overtake what is held: nor the end of the connection."""
+        outbox = self.service.outbox
+        if outbox.held:
+            outbox.send()
+
+    def await_reader(self) -> None:
+        """The client hasn't taken what had been held for it: wait until it does."""
+        handler = self.service.reactor.handlers.get(self.fd)
+        assert self.outbound is not None
+        if isinstance(handler, Talk):
+            handler.await_reader()
+        elif handler is not None:
+            Flushing(self, self.outbound, keep_alive=True).begin()
+
+    def leave_or_flush(self, keep_alive: bool) -> None:
+        self.send_held()
+        super().leave_or_flush(keep_alive)
+
+    def close(self) -> None:
+        self.send_held()
+        super().close()
+
     def queue(self, outbound: Outbound, data: bytes | memoryview) -> None:
         """In memory, however much it is: an application waits until it has left before it sends more."""
         outbound.items.append(memoryview(data))
@@ -245,6 +277,7 @@ class AsyncConnection(Connection):
 
     def send_region(self, before: bytes, region: Region, after: bytes) -> None:
         """A piece of a file; its descriptor is the region's own, and closed when it has left. Raises PeerGone."""
+        self.send_held()
         outbound = self.outbound or self.new_outbound()
         if before:
             self.queue(outbound, before)

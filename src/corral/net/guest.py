@@ -59,7 +59,7 @@ class LoopPoller:
 class GuestReactor(Reactor):
     """A reactor in a loop that sleeps for both. Its deadlines are one timer of the loop."""
 
-    __slots__ = ("armed_at", "loop", "stirred", "timer", "turned")
+    __slots__ = ("armed_at", "loop", "stirred", "timer", "turned", "turning")
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,6 +68,7 @@ class GuestReactor(Reactor):
         self.loop: asyncio.AbstractEventLoop | None = None
         self.timer: asyncio.TimerHandle | None = None
         self.armed_at = NEVER
+        self.turning = False
         self.turned: Callable[[], None] = self.arm
         self.stirred: Callable[[], None] = self.arm  # called before each turn
 
@@ -95,8 +96,12 @@ class GuestReactor(Reactor):
         return self.gather(0)
 
     def turn(self) -> None:
-        super().turn()
-        self.turned()
+        self.turning = True
+        try:
+            super().turn()
+        finally:
+            self.turning = False
+            self.turned()
         if self.wake_at < self.armed_at:
             self.arm()
 

@@ -88,6 +88,7 @@ class SocketTalk(Talk):
                 if self.socket.close_code:
                     raise PeerGone(f"the WebSocket is closed ({self.socket.close_code})")
                 self.sent += self.socket.send(message)
+                self.connection.service.reactor.now = monotonic()  # for how long others' messages have been held
                 self.transmit(self.socket.take())
             elif kind == "websocket.accept" and self.stage == CONNECTING:
                 self.accept(message)
@@ -127,7 +128,7 @@ class SocketTalk(Talk):
         """An answer of HTTP's instead of a WebSocket."""
         denial = self.denial
         if denial is None:
-            denial = self.denial = Conversation(self.heads, self.line[0], self.line[4], False, self.transmit)
+            denial = self.denial = Conversation(self.heads, self.line[0], self.line[4], False, self.connection.transmit)
             self.stage = DENYING
         denial.respond({**message, "type": f"http.response.{message['type'].removeprefix(DENIAL)}"})
         self.status, self.headers, self.sent = denial.status, denial.headers, denial.sent
@@ -259,6 +260,7 @@ class SocketTalk(Talk):
 
     def close_connection(self) -> None:
         connection = self.connection
+        connection.send_held()
         if connection.outbound is None and not self.socket.answered:
             connection.linger()  # what the client still sends would reset the connection, and lose the reason
         else:

@@ -19,6 +19,7 @@ from corral.net.acceptor import Acceptor
 from corral.net.aio import AsyncConnection
 from corral.net.guest import GuestReactor
 from corral.net.handoff import Taker
+from corral.net.outbox import Outbox
 from corral.net.reactor import NEVER, SECOND, monotonic
 from corral.net.talk import Talk
 from corral.shared.scoreboard import SINCE, Cell, Interface
@@ -48,6 +49,7 @@ class AsyncServing(Serving):
     reactor: GuestReactor
     heads: AsgiHeads
     loop: asyncio.AbstractEventLoop
+    outbox: Outbox
     app: Any
     hooked = False
     websockets: Any = None  # what takes a WebSocket over, once one has come; False: nothing is there that could
@@ -69,6 +71,7 @@ class AsyncServing(Serving):
 
     def enter(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
+        self.outbox = Outbox(loop, self.reactor)
         self.launch = launcher(loop)
         self.gone = loop.create_future()
         self.reactor.enter(loop, self.turned)
@@ -93,6 +96,7 @@ class AsyncServing(Serving):
         self.cells[Cell.BLOCKED] += 1
 
     def turned(self) -> None:
+        self.outbox.send()
         self.settle()
         if self.turning is not None and not self.turning.done():
             self.turning.set_result(None)
@@ -295,7 +299,12 @@ class AsyncWorker(SyncWorker):
         serving, loop = self.serving, self.serving.loop
         self.part_sockets(loop)
         steps = draining(serving, acceptors, taker)
-        while await in_loop(loop, lambda: next(steps, True)) is None and not self.hurried:
+
+        def step() -> bool | None:
+            serving.outbox.send()  # what a connection has to say it says before it moves
+            return next(steps, True)
+
+        while await in_loop(loop, step) is None and not self.hurried:
             serving.reactor.arm()
             serving.turning = loop.create_future()
             await asyncio.wait((serving.turning,), timeout=DRAIN_TURN)
