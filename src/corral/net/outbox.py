@@ -10,6 +10,7 @@ It knows talks, and what each has said. Whether there is company worth waiting f
 import asyncio
 from typing import TYPE_CHECKING, Final
 
+from corral.gateway.asgi import OVER
 from corral.net.reactor import SECOND
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from corral.net.talk import Talk
 
 LONGEST_HOLD: Final = SECOND // 2000  # what has been held for so long leaves with whatever comes next
+MOST_HELD: Final = 64  # pieces, of many talks or of one that streams
 
 
 class Outbox:
@@ -38,11 +40,11 @@ class Outbox:
             if not self.reactor.turning:
                 self.loop.call_soon(self.send)
         self.held.append((talk, data))
-        if now > self.send_by:
+        if now > self.send_by or len(self.held) >= MOST_HELD:
             self.send()
 
     def send(self) -> None:
-        """Write all of it. A client that has left is passed over: the reactor will say so."""
+        """Write all of it."""
         held, self.held = self.held, []
         for talk, data in held:
             connection = talk.connection
@@ -54,6 +56,8 @@ class Outbox:
             except BlockingIOError:
                 sent = 0
             except OSError:
+                if talk.stage != OVER:
+                    talk.lose()  # before it says more; where all has been said, the reactor will tell of the end
                 continue
             if sent != len(data):
                 connection.outbound = outbound = connection.new_outbound()

@@ -17,6 +17,7 @@ from corral.http.head import PLAIN
 from corral.http.inbound import Inbound
 from corral.net.connection import CONTINUE, PeerGone
 from corral.net.outbound import Region
+from corral.net.outbox import MOST_HELD
 from corral.net.reactor import NEVER, READ, WRITE, monotonic
 from corral.net.states import READ_SIZE, progress_due
 
@@ -87,7 +88,7 @@ class Talk(Conversation):
             return
         outbox = service.outbox
         held = outbox.held
-        if held and reactor.now <= outbox.send_by:
+        if 0 < len(held) < MOST_HELD - 1 and reactor.now <= outbox.send_by:
             held.append((self, data))  # without another call: 0.1 µs
         else:
             outbox.hold(self, data)

@@ -94,6 +94,26 @@ async def endless(scope, receive, send):
         raise
 
 
+async def trickle(scope, receive, send):
+    """`endless`, in pieces that are small enough to be sent with others'."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    try:
+        while True:
+            await send({"type": "http.response.body", "body": b"x" * 8192, "more_body": True})
+    except OSError:
+        state["lost"] += 1
+        raise
+
+
+async def large(scope, receive, send):
+    await answer(send, scope["query_string"].ljust(16000, b"."), kind=b"text/plain")
+
+
+async def exits(scope, receive, send):
+    await answer(send, b"last words")
+    raise SystemExit(0)
+
+
 async def waiting(scope, receive, send):
     """Never answers by itself."""
     try:
