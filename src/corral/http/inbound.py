@@ -85,6 +85,7 @@ class Inbound:
         "base", "block", "body", "buffer", "fields", "framing", "limits", "line", "line_bytes", "own", "phase",
         "pieces", "prepare", "read", "reader", "received", "repeated", "stream", "version",
     )  # fmt: skip
+    pairs: list[tuple[bytes, bytes]] | None = None  # the fields as http.pairs reads them, which nobody else does
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ Connection, TlsStream and Outbound do.
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
 
 from corral.gateway.asgi import (
     HTTP_EXTENSIONS,
@@ -35,6 +35,7 @@ from corral.gateway.exchange import over
 from corral.gateway.wsgi import Environ
 from corral.http.head import PLAIN
 from corral.http.inbound import Inbound
+from corral.http.pairs import UNREAD, PairsInbound
 from corral.net.connection import Connection, PeerGone
 from corral.net.guest import GuestReactor
 from corral.net.outbound import Outbound, Region
@@ -74,7 +75,7 @@ class Site(Service, Protocol):
 class AsyncConnection(Connection):
     """Connection, for applications that are coroutines."""
 
-    __slots__ = ("base", "headers", "keeps", "own_keys", "seen", "trailing")
+    __slots__ = ("base", "headers", "keeps", "own_keys", "seen", "trailing", "untold")
     service: Site
 
     def __init__(self, fd: int, peer: Any, origin: Origin) -> None:
@@ -83,6 +84,7 @@ class AsyncConnection(Connection):
         self.keeps: Callable[[bytes], bool]
         self.own_keys = 0  # of the fields, those that aren't the client's
         self.trailing = False  # the scope offers trailers
+        self.untold = False  # no field has told `base` anything
         self.headers: Fields = []
         self.seen: Environ | None = None  # the fields that `headers` and `base` tell of
 
@@ -138,13 +140,16 @@ class AsyncConnection(Connection):
 
     def scope(self) -> Scope:
         inbound = self.inbound
-        if inbound.fields is not self.seen:
-            self.read_fields(inbound)
+        headers = inbound.pairs
+        if headers is None or not self.untold:
+            if inbound.fields is not self.seen:
+                self.read_fields(inbound)
+            headers = self.headers
         scope: Scope = self.base.copy()  # type: ignore[union-attr]
         (scope["method"], scope["path"], scope["raw_path"], scope["query_string"], scope["http_version"]) = targets.get(
             inbound.line_bytes
         ) or read_target(inbound.line, inbound.line_bytes)
-        scope["headers"] = self.headers.copy()
+        scope["headers"] = headers.copy()
         if "state" in scope:
             scope["state"] = scope["state"].copy()
         root_path = scope["root_path"]
@@ -154,6 +159,8 @@ class AsyncConnection(Connection):
 
     def read_fields(self, inbound: Inbound) -> None:
         """Fields that the client hasn't sent before: what scopes say of them."""
+        if inbound.fields is UNREAD:
+            inbound.fields = cast(PairsInbound, inbound).read_unread(inbound.read)
         fields = inbound.fields
         base = self.base or self.make_base(inbound)
         block = inbound.read
@@ -174,6 +181,13 @@ class AsyncConnection(Connection):
         if "HTTP_TE" in fields or self.trailing:
             self.offer_trailers(base, takes_trailers(fields))
         self.seen = fields
+        # What no field has told need not be asked of the next ones, if they are ordinary: see http.pairs.
+        self.untold = (
+            "HTTP_X_FORWARDED_FOR" not in fields
+            and not self.trailing
+            and fields["wsgi.url_scheme"] == inbound.base["wsgi.url_scheme"]
+            and fields["SCRIPT_NAME"] == inbound.base["SCRIPT_NAME"]
+        )
 
     def make_base(self, inbound: Inbound) -> Scope:
         """What all scopes of this connection have in common."""

@@ -7,7 +7,7 @@ what comes after it on the connection.
 import asyncio
 import os
 import select
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from corral.errors import AppError, PeerError
 from corral.gateway.asgi import BODY, DISCONNECT, OVER, START, Conversation, Message, takes_trailers
@@ -15,6 +15,7 @@ from corral.gateway.exchange import JOINED, over
 from corral.gateway.wsgi import Environ
 from corral.http.head import PLAIN
 from corral.http.inbound import Inbound
+from corral.http.pairs import UNREAD, PairsInbound
 from corral.net.connection import CONTINUE, PeerGone
 from corral.net.outbound import Region
 from corral.net.outbox import MOST_HELD
@@ -66,11 +67,14 @@ class Talk(Conversation):
         self.version = line[4]
         self.connection = connection
         self.fields = inbound.fields
+        self.block = inbound.read
         self.inbound: Inbound | None = inbound  # until its body has been given whole
         self.start = start
 
     def environ(self) -> Environ:
         """The request as logs and hooks know it."""
+        if self.fields is UNREAD:
+            self.fields = cast(PairsInbound, self.connection.inbound).read_unread(self.block)
         environ = self.fields.copy()
         (
             environ["REQUEST_METHOD"], environ["RAW_URI"], environ["PATH_INFO"], environ["QUERY_STRING"],

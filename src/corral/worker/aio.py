@@ -15,12 +15,16 @@ from corral.errors import AppLoadError, ConfigError
 from corral.gateway.asgi import AsgiHeads, Mount, texts
 from corral.gateway.failure import failing_asgi, is_failure
 from corral.gateway.views import Request
+from corral.http.inbound import Inbound
+from corral.http.pairs import PairsInbound
 from corral.net.acceptor import Acceptor
 from corral.net.aio import AsyncConnection
 from corral.net.guest import GuestReactor
 from corral.net.handoff import Taker
+from corral.net.listener import Listener
 from corral.net.outbox import Outbox
 from corral.net.reactor import NEVER, SECOND, monotonic
+from corral.net.service import Origin
 from corral.net.talk import Talk
 from corral.shared.scoreboard import SINCE, Cell, Interface
 from corral.worker.base import Worker
@@ -225,6 +229,10 @@ class AsyncWorker(SyncWorker):
 
     def init_signals(self) -> None:
         watch(self, by_python=True)
+
+    def origin_of(self, listener: Listener) -> Origin:
+        shared = super().origin_of(listener)
+        return shared._replace(inbound=PairsInbound) if shared.inbound is Inbound else shared
 
     def suit(self) -> None:
         if is_failure(self.wsgi):

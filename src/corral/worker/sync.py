@@ -12,7 +12,8 @@ from corral.config.settings import Config
 from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection
 from corral.net.handoff import Taker
-from corral.net.service import Seal
+from corral.net.listener import Listener
+from corral.net.service import Origin, Seal
 from corral.report.choice import heed
 from corral.shared.scoreboard import SINCE, Cell, Interface
 from corral.worker.base import Worker
@@ -101,8 +102,7 @@ class SyncWorker(Worker):
         serving, channel = self.serving, self.place.channel
         acceptors = []
         for listener in self.place.listeners:
-            shared = origin(serving, listener, self.seal)._replace(connection=self.connection)
-            acceptors.append(Acceptor(listener, shared, burst, self.cant_accept))
+            acceptors.append(Acceptor(listener, self.origin_of(listener), burst, self.cant_accept))
             acceptors[-1].open()
         if channel is None:
             return acceptors, None
@@ -110,6 +110,10 @@ class SyncWorker(Worker):
         taker.open()
         serving.cells[Cell.TAKES] = 1
         return acceptors, taker
+
+    def origin_of(self, listener: Listener) -> Origin:
+        """What the connections of a listener have in common."""
+        return origin(self.serving, listener, self.seal)._replace(connection=self.connection)
 
     def cant_accept(self, error: OSError) -> None:
         self.log.error("Can't accept a connection: %s; trying again in a moment", error.strerror)

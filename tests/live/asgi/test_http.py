@@ -206,6 +206,19 @@ def test_a_trusted_proxy_says_the_scheme_and_the_client(make_server):
         assert (scope["root_path"], scope["path"], scope["raw_path"]) == ("/api", "/api/scope", "/api/scope")
 
 
+def test_what_a_proxy_says_of_one_client_is_not_said_of_the_next(probe):
+    with Wire(probe) as wire:
+        own = ["127.0.0.1", wire.socket.getsockname()[1]]
+        for number in range(3):
+            assert wire.get("/scope", f"X-Number: a{number}").json["client"] == own
+            told = wire.get("/scope", f"X-Number: b{number}", "X-Forwarded-For: 192.0.2.7", "TE: trailers").json
+            assert told["client"] == ["192.0.2.7", 0]
+            assert "http.response.trailers" in told["extensions"]
+            scope = wire.get("/scope", f"X-Number: c{number}").json
+            assert (scope["client"], scope["headers"][1:]) == (own, [["x-number", f"c{number}"]])
+            assert "http.response.trailers" not in scope["extensions"]
+
+
 def test_an_idle_server_makes_no_wake_ups(make_server):
     server = make_server().start("asgi_probe:app", "--chdir", str(APPS))
     worker = server.workers[0]
