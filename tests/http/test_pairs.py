@@ -8,8 +8,8 @@ import pytest
 
 from corral.errors import PeerError
 from corral.http.head import Limits
-from corral.http.inbound import Inbound
-from corral.http.pairs import UNREAD, PairsInbound
+from corral.http.inbound import NAMES, Inbound
+from corral.http.pairs import UNREAD, PairsInbound, hosts, ordinary
 
 BASE = {"SERVER_NAME": "a", "SCRIPT_NAME": ""}
 DEFAULT = Limits()
@@ -20,6 +20,13 @@ CORPUS = [
     for path in sorted(Path(__file__).with_name("corpus").glob("*.py"))
     for case in runpy.run_path(str(path))["CASES"]
 ]
+
+
+@pytest.fixture(autouse=True)
+def room_for_names() -> None:
+    """Tests of strangers' names fill what is kept of them."""
+    for kept in (NAMES, ordinary, hosts):
+        kept.clear()
 
 
 def new(kind: type[Inbound], limits: Limits = DEFAULT) -> Inbound:

