@@ -38,8 +38,8 @@ class Talk(Conversation):
     What most requests never need are class attributes: an instance has them once they are changed.
     """
 
-    stepping = True  # the application is in its first step, and whoever called it sees to the rest
-    gone = False  # the client
+    __slots__ = ("__dict__", "block", "connection", "fields", "gone", "inbound", "line", "start", "stepping")
+
     refused = False
     task: "asyncio.Task[None] | None" = None
     receivers: tuple[Future, ...] = ()
@@ -70,6 +70,10 @@ class Talk(Conversation):
         self.block = inbound.read
         self.inbound: Inbound | None = inbound  # until its body has been given whole
         self.start = start
+        self.stage = START
+        self.trailers = None
+        self.gone = False  # the client
+        self.stepping = True  # the application is in its first step, and whoever called it sees to the rest
 
     def environ(self) -> Environ:
         """The request as logs and hooks know it."""
@@ -93,9 +97,9 @@ class Talk(Conversation):
         outbox = service.outbox
         held = outbox.held
         if 0 < len(held) < MOST_HELD - 1 and reactor.now <= outbox.send_by:
-            held.append((self, data))  # without another call: 0.1 µs
+            held.append((connection, data))  # without another call: 0.1 µs
         else:
-            outbox.hold(self, data)
+            outbox.hold(connection, data)
 
     # -- what the application calls
 

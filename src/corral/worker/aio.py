@@ -171,13 +171,15 @@ def launcher(loop: asyncio.AbstractEventLoop) -> Callable[[Any], Task]:
     """
     if EAGER:
         return lambda coroutine: asyncio.Task(coroutine, loop=loop, eager_start=True)  # type: ignore[call-arg]
-    held: list[Any] = []
+    run: Any = None  # in the task's context
+    first: Any = None
     of_loop = vars(loop)
     tasks = asyncio.tasks._all_tasks  # type: ignore[attr-defined]
     of_tasks = vars(tasks)
 
     def hold(step: Callable[[], None], *, context: Any = None) -> None:
-        held.append((context, step))
+        nonlocal run, first
+        run, first = context.run, step
 
     def forget(task: Task) -> None:
         pass
@@ -191,8 +193,7 @@ def launcher(loop: asyncio.AbstractEventLoop) -> Callable[[Any], Task]:
             task: Task = asyncio.Task(coroutine, loop=loop, name="request")
         finally:
             del of_loop["call_soon"], of_tasks["add"]
-        context, step = held.pop()
-        context.run(step)
+        run(first)
         if not task.done():
             tasks.add(task)
         return task
