@@ -14,11 +14,15 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import CLOSED, OPEN
 from websockets.server import ServerProtocol
-from websockets.utils import apply_mask
 
 from corral.errors import AppError, PeerError
 from corral.gateway.asgi import Fields, Message
 from corral.http.head import RequestLine
+
+try:
+    from websockets.speedups import apply_mask  # in C, an eighth of what the other takes
+except ImportError:
+    from websockets.utils import apply_mask
 
 NORMAL: Final = 1000
 GOING_AWAY: Final = 1001

@@ -58,6 +58,7 @@ class Site(Service, Protocol):
     mount: Mount
     grace: float  # seconds that a request goes on whose client has left
     launch: Callable[[Any], "asyncio.Task[None]"]
+    rouse: Callable[["asyncio.Future[None]"], None]
     hooked: bool
     sockets: set[Any]  # WebSockets that are open
     ping_interval: int  # nanoseconds

@@ -226,6 +226,12 @@ class Talk(Conversation):
             if not future.done():
                 future.set_result(None)
 
+    def rouse(self) -> None:
+        """`wake`, for who waits to hear of the client, at once: nobody's step is going on."""
+        waiting, self.receivers = self.receivers, ()
+        for future in waiting:
+            self.connection.service.rouse(future)
+
     def go_on(self, task: "asyncio.Task[None]") -> None:
         """The first step is over, and the application isn't."""
         connection = self.connection
@@ -292,6 +298,7 @@ class Talk(Conversation):
             data = b""
         if data:
             self.take_in(data)
+            self.rouse()
         else:
             self.lose()
 
@@ -313,7 +320,6 @@ class Talk(Conversation):
             self.set_due()
             if sum(map(len, inbound.pieces)) > AHEAD or (inbound.reader is None and inbound.buffer):
                 self.want(self.events & ~READ)
-            self.wake()
 
     def expire(self, now: int) -> None:
         if now >= self.writing_due:

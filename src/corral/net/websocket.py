@@ -122,6 +122,7 @@ class SocketTalk(Talk):
         ahead, connection.inbound.buffer = bytes(connection.inbound.buffer), b""
         if ahead:
             self.take_in(ahead)
+            self.wake()
         self.want(self.events | READ)
 
     def deny(self, message: Message) -> None:
@@ -189,8 +190,6 @@ class SocketTalk(Talk):
                 return
         if socket.over:
             self.finish_connection()
-        if self.receivers:
-            self.wake()
 
     def set_due(self) -> None:
         super().set_due()

@@ -5,7 +5,6 @@ connection's affair (net.aio, net.talk), what the application's start and end ar
 """
 
 import asyncio
-import sys
 from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any, Final
@@ -34,10 +33,10 @@ from corral.worker.lifespan import Lifespan
 from corral.worker.orders import watch
 from corral.worker.origins import trust_of
 from corral.worker.serving import Hooked, Serving
+from corral.worker.steps import launcher, rouser
 from corral.worker.sync import SyncWorker
 
 Task = asyncio.Task[None]
-EAGER: Final = sys.version_info >= (3, 12)
 MOST_PARTINGS: Final = 100  # WebSockets a second that are told to go: all come back, to whoever is left
 DRAIN_TURN: Final = 0.1  # seconds between two looks at what is left
 SHUTDOWN_SHARE: Final = 0.1  # of graceful_timeout, for the application's shutdown
@@ -68,6 +67,7 @@ class AsyncServing(Serving):
         self.ping_interval = int(self.config.websocket_ping_interval * SECOND)
         self.ping_timeout = int(self.config.websocket_ping_timeout * SECOND) or NEVER
         self.launch: Callable[[Any], Task]
+        self.rouse: Callable[[asyncio.Future[None]], None]
         self.gone: asyncio.Future[None] | None = None
         self.turning: asyncio.Future[None] | None = None
         # The loop is seen to live at each turn, and is due for the next before half of `timeout` has passed.
@@ -77,6 +77,7 @@ class AsyncServing(Serving):
         self.loop = loop
         self.outbox = Outbox(loop, self.reactor)
         self.launch = launcher(loop)
+        self.rouse = rouser(loop)
         self.gone = loop.create_future()
         self.reactor.enter(loop, self.turned)
 
@@ -162,43 +163,6 @@ class AsyncHooked(AsyncServing, Hooked):
         worker.nr = self.settled + self.requests
         self.config.pre_request(worker, Request(talk.environ()))
         worker.nr += 1
-
-
-def launcher(loop: asyncio.AbstractEventLoop) -> Callable[[Any], Task]:
-    """What starts a coroutine as a task of its own and runs it to its first wait, at once: most need no other step.
-
-    Each request has its own task and context, as libraries expect that keep sessions or scopes by either.
-    """
-    if EAGER:
-        return lambda coroutine: asyncio.Task(coroutine, loop=loop, eager_start=True)  # type: ignore[call-arg]
-    run: Any = None  # in the task's context
-    first: Any = None
-    of_loop = vars(loop)
-    tasks = asyncio.tasks._all_tasks  # type: ignore[attr-defined]
-    of_tasks = vars(tasks)
-
-    def hold(step: Callable[[], None], *, context: Any = None) -> None:
-        nonlocal run, first
-        run, first = context.run, step
-
-    def forget(task: Task) -> None:
-        pass
-
-    def launch(coroutine: Any) -> Task:
-        # Before Python 3.12 a task schedules its first step, and enters a set of weak references; here both are kept
-        # from the loop until it is known whether the task goes on. 2 µs a request less than a turn of the loop.
-        of_loop["call_soon"] = hold
-        of_tasks["add"] = forget
-        try:
-            task: Task = asyncio.Task(coroutine, loop=loop, name="request")
-        finally:
-            del of_loop["call_soon"], of_tasks["add"]
-        run(first)
-        if not task.done():
-            tasks.add(task)
-        return task
-
-    return launch
 
 
 def new_loop(choice: str, log: Any) -> asyncio.AbstractEventLoop:
