@@ -82,6 +82,7 @@ class Exchange:
         it may be closed in the same packet.
         """
         heads = self.heads
+        transmit = self.transmit  # not self.transmit(...): see Connection.ready
         if (
             self.status == heads.same_status
             and self.headers == heads.same_headers
@@ -93,28 +94,28 @@ class Exchange:
             self.left = 0
             self.sent = len(body)
             if self.keep_alive:
-                self.transmit(heads.same_head + body)
+                transmit(heads.same_head + body)
             else:
-                self.transmit(heads.same_last_head + body, last)
+                transmit(heads.same_last_head + body, last)
             return
         head = self.head(len(body))
         if self.head_only or self.left == 0:
             if body and not self.head_only:
                 self.surplus = True
-            self.transmit(head)
+            transmit(head)
             return
         if len(body) != self.left:
-            self.transmit(head)
+            transmit(head)
             self.send(body)
             self.check_promise()
             return
         self.sent = len(body)
         self.left = 0
         if len(body) <= JOINED:
-            self.transmit(head + body, last and not self.keep_alive)
+            transmit(head + body, last and not self.keep_alive)
         else:
-            self.transmit(head)
-            self.transmit(body)
+            transmit(head)
+            transmit(body)
 
     def send(self, data: bytes) -> None:
         """One piece of body of several; an empty one sends nothing, not even the head (PEP 3333)."""

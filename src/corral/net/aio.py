@@ -31,7 +31,7 @@ from corral.gateway.asgi import (
     takes_trailers,
     targets,
 )  # fmt: skip
-from corral.gateway.exchange import over
+from corral.gateway.exchange import JOINED
 from corral.gateway.wsgi import Environ
 from corral.http.head import PLAIN
 from corral.http.inbound import Inbound
@@ -39,7 +39,7 @@ from corral.http.pairs import UNREAD, PairsInbound
 from corral.net.connection import Connection, PeerGone
 from corral.net.guest import GuestReactor
 from corral.net.outbound import Outbound, Region
-from corral.net.outbox import Outbox
+from corral.net.outbox import MOST_HELD, Outbox
 from corral.net.reactor import READ
 from corral.net.service import Origin, Service
 from corral.net.states import Flushing
@@ -81,6 +81,7 @@ class AsyncConnection(Connection):
 
     def __init__(self, fd: int, peer: Any, origin: Origin) -> None:
         super().__init__(fd, peer, origin)
+        self.sender = self.post
         self.base: Scope | None = None  # made at the first request: a PROXY header may say who the client is
         self.keeps: Callable[[bytes], bool]
         self.own_keys = 0  # of the fields, those that aren't the client's
@@ -103,7 +104,8 @@ class AsyncConnection(Connection):
             try:
                 if service.hooked:
                     service.greet(talk)
-                task = service.launch(service.app(self.scope(), talk.receive, talk.say))
+                launch, app = service.launch, service.app  # see Connection.ready
+                task = launch(app(self.scope(), talk.receive, talk.say))
             except BaseException as error:
                 talk.fail(error)
                 return
@@ -119,7 +121,6 @@ class AsyncConnection(Connection):
                 if error_or_none is not None:
                     talk.complain(error_or_none)
             end = service.conclude(talk)
-            talk.transmit = over  # type: ignore[method-assign]
             talk.inbound = None
             if inbound.buffer:
                 self.send_held()  # before the next answer of this connection
@@ -148,9 +149,9 @@ class AsyncConnection(Connection):
                 self.read_fields(inbound)
             headers = self.headers
         scope: Scope = self.base.copy()  # type: ignore[union-attr]
-        (scope["method"], scope["path"], scope["raw_path"], scope["query_string"], scope["http_version"]) = targets.get(
-            inbound.line_bytes
-        ) or read_target(inbound.line, inbound.line_bytes)
+        line = inbound.line_bytes
+        target = targets.get(line) or read_target(inbound.line, line)
+        scope["method"], scope["path"], scope["raw_path"], scope["query_string"], scope["http_version"] = target
         scope["headers"] = headers.copy()
         if "state" in scope:
             scope["state"] = scope["state"].copy()
@@ -234,7 +235,6 @@ class AsyncConnection(Connection):
     def after(self, talk: Talk, end: int) -> None:
         """In the middle of an application's step: nothing of another's may run before it ends."""
         reactor = self.service.reactor
-        talk.transmit = over  # type: ignore[method-assign]
         talk.inbound = None
         inbound = self.inbound
         if self.outbound is not None or not talk.keep_alive:
@@ -258,6 +258,20 @@ class AsyncConnection(Connection):
         reactor.arm()
 
     # -- bytes out
+
+    def post(self, data: bytes | memoryview, last: bool = False) -> None:
+        """What an application says: send it at once; or with the others of this turn, if there are any."""
+        service = self.service
+        reactor = service.reactor
+        if len(reactor.events) < 2 or self.outbound is not None or len(data) > JOINED:
+            self.transmit(data, last)
+            return
+        outbox = service.outbox
+        held = outbox.held
+        if 0 < len(held) < MOST_HELD - 1 and reactor.now <= outbox.send_by:
+            held.append((self, data))  # without another call: 0.1 µs
+        else:
+            outbox.hold(self, data)
 
     def transmit(self, data: bytes | memoryview, last: bool = False) -> None:
         self.send_held()

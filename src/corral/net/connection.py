@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from corral.errors import PeerError
 from corral.gateway.body import StreamedInput
-from corral.gateway.exchange import Exchange, over
+from corral.gateway.exchange import Exchange, Transmit, over
 from corral.gateway.wsgi import Environ, FileWrapper, run, strip_script_name
 from corral.http.head import PLAIN, RequestLine
 from corral.http.inbound import Inbound, Phase
@@ -37,8 +37,8 @@ class PeerGone(ConnectionError):
 
 class Connection:
     __slots__ = (
-        "began", "due", "fd", "inbound", "origin", "outbound", "peer", "read", "reading", "registered", "service",
-        "spool", "stream", "write",
+        "began", "due", "fd", "inbound", "origin", "outbound", "peer", "read", "reading", "registered", "sender",
+        "service", "spool", "stream", "write",
     )  # fmt: skip
     read: Callable[[int, int], bytes]
     write: Callable[[int, bytes | memoryview], int]
@@ -47,6 +47,7 @@ class Connection:
         self.fd = fd
         self.read = read
         self.write = write
+        self.sender: Transmit = self.transmit  # what exchanges hold: bound once, 0.05 µs
         self.stream: TlsStream | None = None
         self.service = service = origin.service
         self.origin = origin
@@ -133,7 +134,7 @@ class Connection:
             if framing is not PLAIN:
                 # While a streamed body is unread nothing is promised: `pull` does, at its end.
                 keep_alive = keep_alive and framing[1] and inbound.reader is None
-            exchange = Exchange(service.heads, method, version, keep_alive, self.transmit)
+            exchange = Exchange(service.heads, method, version, keep_alive, self.sender)
             environ["wsgi.early_hints"] = exchange.early_hints
             body = inbound.body
             if body is not None:
@@ -489,6 +490,7 @@ class Connection:
         fd, self.fd = self.fd, -1
         if fd < 0:
             return
+        self.sender = over  # or the connection would hold itself
         if self.registered:
             self.service.reactor.remove(fd)
         if self.stream is not None:

@@ -50,8 +50,9 @@ class Outbox:
             if outbound is not None:
                 connection.queue(outbound, data)
                 continue
+            write = connection.write  # see Connection.ready
             try:
-                sent = connection.write(connection.fd, data)
+                sent = write(connection.fd, data)
             except OSError:
                 sent = 0
             if sent != len(data):

@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 from corral.errors import AppError, PeerError
 from corral.gateway.asgi import BODY, DISCONNECT, OVER, START, Conversation, Message, takes_trailers
-from corral.gateway.exchange import JOINED, over
 from corral.gateway.wsgi import Environ
 from corral.http.head import PLAIN
 from corral.http.inbound import Inbound
 from corral.http.pairs import UNREAD, PairsInbound
 from corral.net.connection import CONTINUE, PeerGone
 from corral.net.outbound import Region
-from corral.net.outbox import MOST_HELD
 from corral.net.reactor import NEVER, READ, WRITE, monotonic
 from corral.net.states import READ_SIZE, progress_due
 
@@ -33,22 +31,12 @@ Future = asyncio.Future[None]
 
 
 class Talk(Conversation):
-    """One request, from its head to the end of its response; as a handler, its connection while the application works.
+    """One request from its head to the end of its response. As a handler, its connection while an application works."""
 
-    What most requests never need are class attributes: an instance has them once they are changed.
-    """
-
-    __slots__ = ("__dict__", "block", "connection", "fields", "gone", "inbound", "line", "start", "stepping")
-
-    refused = False
-    task: "asyncio.Task[None] | None" = None
-    receivers: tuple[Future, ...] = ()
-    senders: tuple[Future, ...] = ()
-    events = READ
-    due = NEVER
-    reading_due = NEVER
-    writing_due = NEVER
-    began = 0  # reading the body
+    __slots__ = (
+        "began", "block", "connection", "due", "events", "fields", "gone", "inbound", "line", "reading_due",
+        "receivers", "refused", "senders", "start", "stepping", "task", "writing_due",
+    )  # fmt: skip
 
     def __init__(self, connection: "AsyncConnection", inbound: Inbound, start: int) -> None:
         # What Exchange.__init__ sets, without the call: 0.15 µs.
@@ -65,6 +53,7 @@ class Talk(Conversation):
         self.left = None
         self.sent = 0
         self.version = line[4]
+        self.transmit = connection.sender
         self.connection = connection
         self.fields = inbound.fields
         self.block = inbound.read
@@ -73,7 +62,14 @@ class Talk(Conversation):
         self.stage = START
         self.trailers = None
         self.gone = False  # the client
+        self.refused = False
         self.stepping = True  # the application is in its first step, and whoever called it sees to the rest
+        self.task: asyncio.Task[None] | None = None
+        self.receivers: tuple[Future, ...] = ()
+        self.senders: tuple[Future, ...] = ()
+        self.events = READ
+        self.due = self.reading_due = self.writing_due = NEVER
+        self.began = 0  # reading the body
 
     def environ(self) -> Environ:
         """The request as logs and hooks know it."""
@@ -85,21 +81,6 @@ class Talk(Conversation):
             environ["SERVER_PROTOCOL"], _,
         ) = self.line  # fmt: skip
         return environ
-
-    def transmit(self, data: bytes | memoryview, last: bool = False) -> None:  # `over` once the request is
-        """Send what the application says, at once; or with the others of this turn, if there are any."""
-        connection = self.connection
-        service = connection.service
-        reactor = service.reactor
-        if len(reactor.events) < 2 or connection.outbound is not None or len(data) > JOINED:
-            connection.transmit(data, last)
-            return
-        outbox = service.outbox
-        held = outbox.held
-        if 0 < len(held) < MOST_HELD - 1 and reactor.now <= outbox.send_by:
-            held.append((connection, data))  # without another call: 0.1 µs
-        else:
-            outbox.hold(connection, data)
 
     # -- what the application calls
 
@@ -378,7 +359,6 @@ class Talk(Conversation):
                 self.complain(error)
             if not self.refused:
                 self.connection.service.conclude(self)
-            self.transmit = over  # type: ignore[method-assign]
             self.inbound = None
         else:
             self.fail(error or AppError(describe_end(self, cancelled)))
@@ -394,7 +374,6 @@ class Talk(Conversation):
         connection.application_failed(self.environ(), self, error)
         self.headers = ()
         service.conclude(self)
-        self.transmit = over  # type: ignore[method-assign]
         self.inbound = None
         self.stage = OVER
         self.wake()

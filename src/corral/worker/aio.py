@@ -46,6 +46,10 @@ LEAST_SHUTDOWN: Final = 1.0
 class AsyncServing(Serving):
     """A connection's Site."""
 
+    __slots__ = (
+        "gone", "grace", "hooked", "launch", "loop", "mount", "outbox", "ping_interval", "ping_timeout", "rouse",
+        "slack", "sockets", "tasks", "turning", "websockets",
+    )  # fmt: skip
     make_reactor = GuestReactor
     make_heads = AsgiHeads
 
@@ -54,11 +58,13 @@ class AsyncServing(Serving):
     loop: asyncio.AbstractEventLoop
     outbox: Outbox
     app: Any
-    hooked = False
-    websockets: Any = None  # what takes a WebSocket over, once one has come; False: nothing is there that could
 
     def __init__(self, worker: Worker) -> None:
         super().__init__(worker)
+        self.hooked = False
+        self.websockets: Any = (
+            None  # what takes a WebSocket over, once one has come; False: nothing is there that could
+        )
         self.streaming = True
         self.grace = self.config.asgi_disconnect_grace_period
         self.mount = Mount(trust_of(self.config))
@@ -153,7 +159,11 @@ class AsyncServing(Serving):
 class AsyncHooked(AsyncServing, Hooked):
     """With pre_request or post_request."""
 
-    hooked = True
+    __slots__ = ()
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(worker)
+        self.hooked = True
 
     def serve_app(self, app: Any) -> None:
         self.app = app

@@ -154,8 +154,12 @@ class Crew:
 class Lane(Serving):
     """One thread's view of the worker."""
 
+    __slots__ = ("calling", "connection", "crew", "inner", "leading", "parked")
+
     def __init__(self, crew: Crew, number: int, app: App) -> None:
-        self.__dict__.update(crew.serving.__dict__)  # what all have in common
+        for name in Serving.__slots__:  # what all have in common
+            if hasattr(crew.serving, name):
+                setattr(self, name, getattr(crew.serving, name))
         self.crew = crew
         self.heads = Heads(server_name())
         self.next_date = 0
