@@ -36,6 +36,7 @@ class Told:
         self.sendfile = sendfile
         self.keeping = True
         self.connections = 0
+        self.exchange = None
         self.told = []
 
     def begin(self, line):

@@ -9,6 +9,7 @@ import pytest
 from net.serving import Alarm, Told, hello
 
 from corral.errors import AppError
+from corral.gateway.exchange import over
 from corral.http.head import Limits
 from corral.net.connection import Connection
 from corral.net.descriptor import PeerSocket
@@ -415,6 +416,36 @@ def test_what_is_kept_past_its_request_says_nothing_to_whoever_comes_next(connec
     service.until(lambda: connection.fd < 0)
     with pytest.raises(OSError):
         kept[0][0]["gunicorn.socket"].getpeername()
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        pytest.param(lambda environ, start, write: start, id="start_response"),
+        pytest.param(lambda environ, start, write: write, id="write"),
+        pytest.param(lambda environ, start, write: environ["wsgi.early_hints"], id="early hints"),
+        pytest.param(lambda environ, start, write: environ, id="environ"),
+    ],
+)
+def test_each_of_them_keeps_the_exchange_from_the_next_request(connect, keep):
+    """The service uses an exchange again, but none of which an application still has anything."""
+    kept = []
+
+    def app(environ, start_response):
+        write = start_response("200 OK", [])
+        if environ["PATH_INFO"] == "/keep":
+            kept.append(keep(environ, start_response, write))
+        return [environ["PATH_INFO"].encode()]
+
+    service, _, client = connect(app)
+    paths = [b"/keep", b"/", b"/keep", b"/keep", b"/"]
+    for path in paths:
+        received, _ = service.exchange_bytes(client, b"GET " + path + b" HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert bodies(received) == [path]
+
+    exchanges = [getattr(late, "__self__", None) or late["wsgi.early_hints"].__self__ for late in kept]
+    assert len({*map(id, exchanges), id(service.exchange)}) == 4
+    assert all(exchange.transmit is over for exchange in exchanges)
 
 
 @pytest.mark.parametrize(

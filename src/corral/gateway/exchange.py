@@ -26,8 +26,8 @@ def over(data: bytes | memoryview, last: bool = False) -> NoReturn:
 
 
 class Exchange:
-    """One for each request. Using it again would save 0.1 µs, and let a start_response or write that an application has
-    kept write into somebody else's response."""
+    """One request's at a time: `renew` makes it the next one's. Not while an application holds any of it, such as its
+    start_response, or what it says late would be read as somebody else's response: see Connection.serve."""
 
     __slots__ = (
         "chunked", "head_only", "head_sent", "headers", "heads", "keep_alive", "left", "sent", "status", "surplus",
@@ -36,6 +36,9 @@ class Exchange:
 
     def __init__(self, heads: Heads, method: str, version: str, keep_alive: bool, transmit: Transmit) -> None:
         self.heads = heads
+        self.renew(method, version, keep_alive, transmit)
+
+    def renew(self, method: str, version: str, keep_alive: bool, transmit: Transmit) -> None:
         self.status = ""  # "" until start_response is called
         self.headers: Sequence[Header] = ()
         self.head_sent = False

@@ -43,6 +43,7 @@ class Service(Protocol):
     sendfile: bool
     keeping: bool  # False: no connection goes on after its response: this worker is leaving, or keepalive is 0
     connections: int
+    exchange: Any  # the last request's; None before the first
 
     def begin(self, line: bytes) -> int: ...
 

@@ -50,9 +50,9 @@ class Serving:
     # Without them the attributes would be too many for CPython to find them quickly: 0.15 µs a request.
     __slots__ = (
         "accepting", "access", "app", "arbiter_row", "begin_at", "bytes_out", "cells", "config", "connections",
-        "errors", "flight", "given", "heads", "keepalive", "keeping", "limits", "log", "memory", "next_date", "place",
-        "reactor", "request_memory", "requests", "sendfile", "settled", "stop_at", "streaming", "taken", "timeouts",
-        "wake_arbiter", "wakeup", "worker",
+        "errors", "exchange", "flight", "given", "heads", "keepalive", "keeping", "limits", "log", "memory",
+        "next_date", "place", "reactor", "request_memory", "requests", "sendfile", "settled", "stop_at", "streaming",
+        "taken", "timeouts", "wake_arbiter", "wakeup", "worker",
     )  # fmt: skip
     make_reactor: ClassVar[type[Reactor]] = Reactor
     make_heads: ClassVar[type[Heads]] = Heads
@@ -83,6 +83,7 @@ class Serving:
             limit(config.queue_timeout),
         )  # fmt: skip
         self.keepalive = self.timeouts.keepalive
+        self.exchange: Exchange | None = None
         self.request_memory = config.request_memory
         self.streaming = not config.request_buffering
         self.sendfile = config.sendfile

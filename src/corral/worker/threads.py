@@ -162,6 +162,7 @@ class Lane(Serving):
                 setattr(self, name, getattr(crew.serving, name))
         self.crew = crew
         self.heads = Heads(server_name())
+        self.exchange = None
         self.next_date = 0
         self.fly(number)
         self.connections = self.requests = self.errors = self.bytes_out = self.given = self.taken = 0
