@@ -6,7 +6,7 @@ is refused, or ... if more bytes are awaited. A request is what differs from a p
 
 import runpy
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -213,6 +213,27 @@ def test_prepare_is_asked_once_for_fields_that_repeat() -> None:
     for number in (1, 1, 1, 1, 2, 2, 2):
         assert inbound.receive(data % number)
     assert calls == ["1", "1", "2", "2"]
+
+
+SEQUEL = [
+    b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /a HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n\r\n",
+    b"GET /a HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+    b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi",
+    b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    b"GET http://b/a HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /a HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+]
+
+
+@pytest.mark.parametrize("repetitions", [1, 4], ids=["each once", "each four times"])
+def test_what_came_before_changes_nothing(repetitions: int) -> None:
+    """Every sequence of three of these, which a connection remembers in different ways."""
+    alone = [drive([data]) for data in SEQUEL]
+    for numbers in product(range(len(SEQUEL)), repeat=3):
+        sequence = [number for number in numbers for _ in range(repetitions)]
+        assert drive([SEQUEL[number] for number in sequence]) == [each for number in sequence for each in alone[number]]
 
 
 # -- any bytes at all
