@@ -25,7 +25,7 @@ CORPUS = [
 @pytest.fixture(autouse=True)
 def room_for_names() -> None:
     """Tests of strangers' names fill what is kept of them."""
-    for kept in (NAMES, ordinary, hosts):
+    for kept in (NAMES, NAMES.marked, ordinary, hosts):
         kept.clear()
 
 

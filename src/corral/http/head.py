@@ -153,6 +153,9 @@ class FieldNames(dict[str, str]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.marked: dict[
+            str, str
+        ] = {}  # the same names with their colons: what stands before the first blank of a line
         self.notable: set[str] = set()  # keys that the gateway wants to hear of
         self.underscored = False  # whether a name with an underscore has ever come
         self.noticed = False  # whether one of them, or a name with an underscore, has ever come
@@ -177,6 +180,7 @@ class FieldNames(dict[str, str]):
             self.noticed = True
         if len(self) < self.MOST and len(name) <= self.LONGEST:
             self[name] = key
+            self.marked[name + ":"] = key
         return key
 
 
@@ -196,16 +200,16 @@ def read_fields(block: bytes, into: dict[str, Any], names: FieldNames, limits: L
     if len(block) > limits.field_size:
         check_sizes(block, lines, limits)
     before = len(into)
-    known = names.get
+    known = names.marked
     if text.isascii():  # so that strip() means blanks and tabs: what else it means has been refused above, or is U+00A0
-        for line in lines:
-            name, colon, value = line.partition(": ")
-            if not colon:
-                break
-            into[known(name)] = value.strip()  # type: ignore[index]  # None, for a name that isn't known: see below
-        else:
-            if None not in into and len(into) == before + count:
+        try:
+            for line in lines:
+                name, _, value = line.partition(" ")
+                into[known[name]] = value.strip()
+            if len(into) == before + count:
                 return
+        except KeyError:
+            pass  # a new name, or something else than one blank behind it
     read_unusual_fields(lines, into, names, before)
 
 
