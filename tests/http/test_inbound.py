@@ -4,13 +4,12 @@ A case of the corpus is (sentence, bytes, outcome[, limits]). An outcome lists t
 is refused, or ... if more bytes are awaited. A request is what differs from a plain GET / that keeps the connection.
 """
 
-import runpy
 from collections.abc import Iterator
 from itertools import pairwise, product
-from pathlib import Path
 from random import Random
 from typing import Any
 
+import corpus
 import h11
 import pytest
 from hypothesis import given, settings
@@ -27,11 +26,7 @@ PLAIN = {
 }  # fmt: skip
 DEFAULT = Limits()
 WARM = b"GET /warm HTTP/1.1\r\nHost: a.example\r\n\r\n"
-CASES = [
-    pytest.param(*case, id=f"{path.stem}: {case[0]}")
-    for path in sorted(Path(__file__).with_name("corpus").glob("*.py"))
-    for case in runpy.run_path(str(path))["CASES"]
-]
+CASES = [pytest.param(*case, id=name) for name, case in corpus.CASES]
 fuzz = settings(max_examples=300, deadline=None, database=None, derandomize=True)
 
 

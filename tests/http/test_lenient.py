@@ -1,9 +1,8 @@
 """What the settings permit_... and so on let pass, and that nothing else comes with it."""
 
-import runpy
-from pathlib import Path
 from typing import Any
 
+import corpus
 import pytest
 from cutting import ways
 from hypothesis import given, settings
@@ -18,11 +17,7 @@ NONE = Leniency()
 ALL = Leniency(folding=True, spaces=True, method=True, version=True, casefold=False)
 EACH = [NONE._replace(**{name: True}) for name in Leniency._fields]
 FOLDING, SPACES, METHOD, VERSION, CASEFOLD = EACH
-CORPUS = [
-    pytest.param(case[1], id=f"{path.stem}: {case[0]}")
-    for path in sorted(Path(__file__).with_name("corpus").glob("*.py"))
-    for case in runpy.run_path(str(path))["CASES"]
-]
+CORPUS = [pytest.param(case[1], id=name) for name, case in corpus.CASES]
 
 
 def get(fields: bytes, line: bytes = b"GET / HTTP/1.1") -> bytes:

@@ -1,9 +1,8 @@
 """PairsInbound refuses and reads what Inbound does, whatever came before; its pairs are the block's lines."""
 
-import runpy
-from pathlib import Path
 from typing import Any
 
+import corpus
 import pytest
 
 from corral.errors import PeerError
@@ -15,11 +14,7 @@ BASE = {"SERVER_NAME": "a", "SCRIPT_NAME": ""}
 DEFAULT = Limits()
 WARM = b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n"
 BETWEEN = b"GET / HTTP/1.1\r\nHost: a.example\r\nX-Between: 1\r\n\r\n"
-CORPUS = [
-    pytest.param(case[1], Limits(**(case[3] if len(case) > 3 else {})), id=f"{path.stem}: {case[0]}")
-    for path in sorted(Path(__file__).with_name("corpus").glob("*.py"))
-    for case in runpy.run_path(str(path))["CASES"]
-]
+CORPUS = [pytest.param(case[1], Limits(**(case[3] if len(case) > 3 else {})), id=name) for name, case in corpus.CASES]
 
 
 @pytest.fixture(autouse=True)
