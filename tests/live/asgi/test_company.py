@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from live.asgi.test_idle_websockets import HANDSHAKE, echo_of, message
+from live.frames import HANDSHAKE, echo_of, message
 from live.server import private_memory, wait_until
 from live.wire import APPS, Wire
 

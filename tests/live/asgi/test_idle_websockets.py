@@ -4,6 +4,7 @@ import contextlib
 import zlib
 
 import pytest
+from live.frames import HANDSHAKE, echo_of, message
 from live.server import private_memory
 from live.turns import TURNS
 from live.wire import APPS, Wire
@@ -11,10 +12,6 @@ from live.wire import APPS, Wire
 IDLE = min(TURNS * 500, 10_000)
 FIRST = 100  # after them everything that is made once has been made
 MOST_EACH = 12 << 10
-HANDSHAKE = (
-    b"GET /ws_echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n%b\r\n"
-)
 LONG = b"a message that is worth compressing. " * 200
 HERE = (0x81, b"here")
 
@@ -27,19 +24,6 @@ def deflated(text):
 
 def inflated(payload):
     return zlib.decompressobj(wbits=-12).decompress(payload + b"\0\0\xff\xff")
-
-
-def message(first, payload):
-    """A frame of a client's, with a mask that changes nothing."""
-    length = len(payload)
-    size = bytes((0x80 | length,)) if length < 126 else b"\xfe" + length.to_bytes(2, "big")
-    return bytes((first,)) + size + bytes(4) + payload
-
-
-def echo_of(wire):
-    """The first byte and the payload of the next frame."""
-    first, length = wire.exactly(2)
-    return first, wire.exactly(int.from_bytes(wire.exactly(2), "big") if length == 126 else length)
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
