@@ -73,9 +73,9 @@ TABLE = [
         [], want(2, proven=False, failed=True), [Spawn(1)], id="without a fallback a failed boot is tried again"
     ),
     pytest.param(
-        [worker(1, drain_since=NOW - FAREWELL), worker(2, drain_since=NOW - FAREWELL - 1)],
-        want(2),
-        [Spawn(1), Spawn(1)],
+        [worker(1, drain_since=NOW - FAREWELL), worker(2, drain_since=NOW - FAREWELL - 1), worker(3, state=DRAINING)],
+        want(3),
+        [Spawn(1), Spawn(1), Spawn(1)],
         id="workers that drain by themselves are replaced before they have left",
     ),
     pytest.param(
