@@ -124,6 +124,7 @@ def read_target(method: str, target: str) -> tuple[str, str, str | None]:
 
 HOSTS: Final[set[str]] = set()  # those that have passed; a pattern costs 0.4 µs
 MOST_HOSTS: Final = 256
+LONGEST_HOST: Final = 128
 OPTIONS: Final[dict[str, tuple[bool, bool, bool]]] = {}  # of Connection, as clients write them
 MOST_OPTIONS: Final = 64
 
@@ -153,9 +154,7 @@ class FieldNames(dict[str, str]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.marked: dict[
-            str, str
-        ] = {}  # the same names with their colons: what stands before the first blank of a line
+        self.marked: dict[str, str] = {}  # the same with their colons: what stands before a line's first blank
         self.notable: set[str] = set()  # keys that the gateway wants to hear of
         self.underscored = False  # whether a name with an underscore has ever come
         self.noticed = False  # whether one of them, or a name with an underscore, has ever come
@@ -286,7 +285,7 @@ def new_options(connection: str) -> tuple[bool, bool, bool]:
 def new_host(host: str) -> None:
     if not is_host(host):
         raise PeerError(400, "Host is malformed")
-    if len(HOSTS) < MOST_HOSTS and len(host) < 128:
+    if len(HOSTS) < MOST_HOSTS and len(host) < LONGEST_HOST:
         HOSTS.add(host)
 
 

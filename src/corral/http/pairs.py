@@ -6,16 +6,21 @@ is new, or anything unusual about it, is read by Inbound, which knows them all; 
 
 from typing import Any, Final
 
-from corral.http.head import HTTP_1_1, LONGEST_BLOCK, PLAIN, Limits, RequestLine, read_fields
+from corral.http.head import (
+    HTTP_1_1,
+    LONGEST_BLOCK,
+    LONGEST_HOST,
+    MOST_HOSTS,
+    PLAIN,
+    Limits,
+    RequestLine,
+    read_fields,
+)
 from corral.http.inbound import NAMES, Inbound
 from corral.http.syntax import FIELD_BYTES, LINE_ENDS
 
 Pairs = list[tuple[bytes, bytes]]
 
-MOST_NAMES: Final = 1024
-LONGEST_NAME: Final = 64
-MOST_HOSTS: Final = 256
-LONGEST_HOST: Final = 128
 ordinary: Final[dict[bytes, bytes]] = {}  # names as clients spell them, with their colons → in small letters, without
 hosts: Final[set[bytes]] = set()  # those that have passed
 KEEP_ALIVE: Final = b"keep-alive"
@@ -51,7 +56,7 @@ class PairsInbound(Inbound):
                 return
         self.pairs = None
         super().read_block(block, line)
-        if len(ordinary) < MOST_NAMES:
+        if len(ordinary) < NAMES.MOST:
             learn(block)
         host = self.fields.get("HTTP_HOST", "")
         if len(hosts) < MOST_HOSTS and len(host) < LONGEST_HOST:
@@ -90,5 +95,5 @@ def learn(block: bytes) -> None:
     for line in block.split(b"\r\n"):
         name = line.partition(b":")[0]
         key = NAMES.get(name.decode("latin-1"), "_")
-        if key[0] != "_" and key not in HEEDED and key not in NAMES.notable and len(name) <= LONGEST_NAME:
+        if key[0] != "_" and key not in HEEDED and key not in NAMES.notable and len(name) <= NAMES.LONGEST:
             ordinary[name + b":"] = name.lower()

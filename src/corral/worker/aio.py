@@ -62,9 +62,8 @@ class AsyncServing(Serving):
     def __init__(self, worker: Worker) -> None:
         super().__init__(worker)
         self.hooked = False
-        self.websockets: Any = (
-            None  # what takes a WebSocket over, once one has come; False: nothing is there that could
-        )
+        # What takes a WebSocket over, once one has come; False: nothing is there that could.
+        self.websockets: Any = None
         self.streaming = True
         self.grace = self.config.asgi_disconnect_grace_period
         self.mount = Mount(trust_of(self.config))
