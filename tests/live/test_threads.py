@@ -1,9 +1,13 @@
-"""Threads among requests of 10 ms: none waits for one that could be free, and each client has its turn."""
+"""Threads among requests of 10 ms: none waits for one that could be free, and each client has its turn; and however a
+call ends at the instant at which another thread is given the lead, its client gets its answer."""
 
+import random
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from live.wire import Wire
 
 pytestmark = pytest.mark.alone
 
@@ -67,3 +71,77 @@ def test_no_client_jumps_the_queue(server):
         early += at - last.get(client, -2 * THREADS) < 1.5 * THREADS
         last[client] = at
     assert early < len(whole) * 0.02
+
+
+ENDINGS = """
+import random
+import time
+
+BODIES = {"/short": b"ok", "/large": b"x" * 4_000_000}
+
+
+def app(environ, start_response):
+    if environ["QUERY_STRING"]:
+        time.sleep(random.uniform(0.004, 0.011))  # about when the watcher looks
+    body = BODIES[environ["PATH_INFO"]]
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+
+
+SLOW = b"GET /short?slow HTTP/1.1\r\nHost: test\r\n\r\n"
+
+
+def keep(wire):
+    assert wire.get("/short?slow").body == b"ok"
+    assert wire.get("/short?slow").body == b"ok"
+
+
+def close(wire):
+    assert wire.get("/short?slow", "Connection: close").body == b"ok"
+    assert wire.ended
+
+
+def pipeline(wire):
+    wire.send(SLOW + SLOW)
+    assert [wire.response().body for _ in range(2)] == [b"ok", b"ok"]
+
+
+def refuse(wire):
+    wire.send(SLOW + b"GET / HTTP/1.1\r\n\r\n")
+    assert wire.response().body == b"ok"
+    assert wire.response().status == 400
+    assert wire.ended
+
+
+def flush(wire):
+    assert len(wire.get("/large?slow").body) == 4_000_000
+    assert wire.get("/short?slow").body == b"ok"
+
+
+def test_however_a_call_ends_as_another_thread_is_given_the_lead(make_server):
+    """The average call is short, so that only the watcher gives the lead away."""
+    server = make_server(endings=ENDINGS).start("endings:app", "--threads", "4")
+    over = threading.Event()
+
+    def hurry():
+        with Wire(server) as wire:
+            while not over.is_set():
+                assert wire.get("/short").body == b"ok"
+
+    def ask(seed):
+        choice = random.Random(seed)
+        for _ in range(40):
+            with Wire(server, receive_buffer=65536) as wire:
+                choice.choice((keep, close, pipeline, refuse, flush))(wire)
+
+    with ThreadPoolExecutor() as pool:
+        hurrying = [pool.submit(hurry) for _ in range(2)]
+        try:
+            for asking in [pool.submit(ask, seed) for seed in range(3)]:
+                asking.result()
+        finally:
+            over.set()
+        for hurried in hurrying:
+            hurried.result()
+    assert "Traceback" not in server.log

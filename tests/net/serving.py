@@ -48,6 +48,9 @@ class Told:
         self.reactor.now = monotonic()
         return self.reactor.now
 
+    def end_call(self):
+        pass
+
     def failed(self, environ, error):
         self.told.append(f"failed {error!r}")
 

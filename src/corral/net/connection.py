@@ -209,6 +209,7 @@ class Connection:
 
     def go_on(self) -> bool:
         """Whether another request came whole with the one that was answered."""
+        self.service.end_call()
         try:
             if self.inbound.next():
                 return True
@@ -222,6 +223,7 @@ class Connection:
         return False
 
     def leave_or_flush(self, keep_alive: bool) -> None:
+        self.service.end_call()
         if self.outbound is not None:
             Flushing(self, self.outbound, keep_alive).begin()
         elif self.inbound.reader is not None or self.inbound.buffer:
@@ -448,6 +450,7 @@ class Connection:
     def refuse(self, error: PeerError, exchange: Exchange | None = None) -> None:
         """Say what was wrong, and go. Only a request whose body is streamed has an `exchange` then: all others have not
         reached the application."""
+        self.service.end_call()
         line = self.report(error)
         if exchange is not None and exchange.head_sent:
             self.leave_or_flush(False)  # the application has said something else already

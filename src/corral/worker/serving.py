@@ -189,6 +189,9 @@ class Serving:
                 describe(environ), exchange.left,
             )  # fmt: skip
 
+    def end_call(self) -> None:
+        """A request is over, and its connection is about to do something else than wait for the next one."""
+
     def failed(self, environ: Environ, error: BaseException) -> None:
         """The application raised."""
         self.errors += 1
