@@ -1,9 +1,12 @@
-"""Requests that had to wait for others: nobody works for a client that has left, or that has waited too long."""
+"""Requests that had to wait for others: nobody works for a client that has left, or that has waited too long; and it is
+no client's fault if the only worker was in a call when its time was up."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import pytest
 from live.server import read_response
+from live.wire import Wire
 
 SLEEPER = """
 import time
@@ -73,3 +76,65 @@ def test_without_queue_timeout_everybody_waits(server):
     with start(server) as slow, ask(server, "/late") as late:
         assert read_response(late) == (200, b"ok")
         assert read_response(slow)[0] == 200
+
+
+BLOCKED = """
+import time
+
+LARGE = b"x" * 30_000_000
+
+
+def answer(path):
+    if path == "/slow":
+        print("called", flush=True)
+        time.sleep(2)
+    return LARGE if path == "/large" else b"ok"
+
+
+def wsgi(environ, start_response):
+    body = answer(environ["PATH_INFO"])
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+
+
+async def asgi(scope, receive, send):
+    body = answer(scope["path"])
+    length = str(len(body)).encode()
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+    await send({"type": "http.response.body", "body": body})
+"""
+LOOPS = [("wsgi",), ("asgi", "--loop", "asyncio"), ("asgi", "--loop", "uvloop")]
+
+
+def start_blocked(make_server, loop, *arguments):
+    app, *which = loop
+    return make_server(blocked=BLOCKED).start(f"blocked:{app}", "--asgi-lifespan", "off", *which, *arguments)
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=" ".join)
+def test_what_a_client_said_in_time_is_heard_after_a_call_longer_than_its_time(make_server, loop):
+    """Of a connection between two requests, of one that is new, and of a head that had begun."""
+    server = start_blocked(make_server, loop, "--keep-alive", "0.5", "--header-timeout", "1")
+    head = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
+    with Wire(server) as slow, Wire(server) as idle, Wire(server) as new, Wire(server) as begun:
+        assert idle.get("/").body == b"ok"
+        begun.send(head[:10])
+        slow.send(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n")
+        server.wait_for("^called$")
+        idle.send(head)
+        new.send(head)
+        begun.send(head[10:])
+        assert [wire.response().body for wire in (slow, idle, new, begun)] == [b"ok"] * 4
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=" ".join)
+def test_who_reads_in_time_gets_all_of_it_after_a_call_longer_than_its_time(make_server, loop):
+    server = start_blocked(make_server, loop, "--write-timeout", "1")
+    with Wire(server, receive_buffer=65536) as reader, Wire(server) as slow, ThreadPoolExecutor() as pool:
+        reader.send(b"GET /large HTTP/1.1\r\nHost: test\r\n\r\n")
+        reader.ahead = reader.more("")
+        slow.send(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n")
+        server.wait_for("^called$")
+        read = pool.submit(reader.response)
+        assert slow.response().body == b"ok"
+        assert len(read.result().body) == 30_000_000

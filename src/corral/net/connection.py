@@ -19,9 +19,9 @@ from corral.gateway.wsgi import Environ, FileWrapper, run, strip_script_name
 from corral.http.head import PLAIN, RequestLine
 from corral.http.inbound import Inbound, Phase
 from corral.http.response import error_response
-from corral.net.descriptor import PeerSocket, half_close, has_left, send_last, wait_for, waited
+from corral.net.descriptor import PeerSocket, half_close, has_left, peek, send_last, wait_for, waited
 from corral.net.outbound import IN_MEMORY, NO_SENDFILE, Outbound, Region, open_spool, sendfile
-from corral.net.reactor import READ, WRITE, monotonic
+from corral.net.reactor import GRAIN, LATE, READ, WRITE, monotonic
 from corral.net.service import Origin
 from corral.net.states import READ_SIZE, Flushing, Lingering, progress_due
 
@@ -485,8 +485,11 @@ class Connection:
         return environ
 
     def expire(self, now: int) -> None:
-        if self.reading is None or (self.reading is Phase.HEAD and self.inbound.idle):
-            self.close()  # silent since it came, or since its last response
+        silent = self.reading is None or (self.reading is Phase.HEAD and self.inbound.idle)
+        if (silent or now - self.due > LATE) and peek(self.fd, self.origin.family, 1):
+            self.due = now + GRAIN  # it is this worker who is late, after a long call: what the client says is here
+        elif silent:
+            self.close()  # since it came, or since its last response
         else:
             what = "head" if self.reading is Phase.HEAD else "body"
             self.refuse(PeerError(408, f"the {what} of the request came too slowly"))

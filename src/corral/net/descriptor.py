@@ -46,6 +46,17 @@ def send_last(fd: int, family: int, data: bytes | memoryview) -> int:
         peer.detach()
 
 
+def peek(fd: int, family: int, size: int) -> bytes:
+    """What waits to be read, without reading it; b"" if nothing does, or nothing will."""
+    peer = _socket.socket(family, socket.SOCK_STREAM, 0, fd)
+    try:
+        return peer.recv(size, socket.MSG_PEEK)
+    except OSError:
+        return b""
+    finally:
+        peer.detach()
+
+
 def has_left(fd: int) -> bool:
     """Whether the peer has closed its side, or the connection is broken."""
     poller = select.poll()

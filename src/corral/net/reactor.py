@@ -21,6 +21,7 @@ WRITE: Final = getattr(select, "EPOLLOUT", 4)
 # One worker, not all of them, wakes up for a new connection (Linux 4.5).
 EXCLUSIVE: Final = getattr(select, "EPOLLEXCLUSIVE", 0)
 GRAIN: Final = SECOND // 10  # how late a deadline may be
+LATE: Final = 2 * GRAIN  # after a deadline: the loop was in a call, and hasn't heard what came in time
 LONG: Final = SECOND // 100  # a call, or a wait, after which it is asked whether those who wait are still there
 
 

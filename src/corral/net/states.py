@@ -1,4 +1,4 @@
-"""What a connection is while it reads no requests: each a handler of its descriptor.
+"""What a connection is while it reads no requests: each a handler of its descriptor, or a stand-in.
 
 Flushing writes what a slow client hasn't taken, Lingering waits until a refused one has read why. They know deadlines
 and bytes that nobody parses; what comes before and after them is the connection's.
@@ -8,7 +8,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from corral.net.outbound import Outbound
-from corral.net.reactor import NEVER, READ, SECOND, WRITE, monotonic
+from corral.net.reactor import GRAIN, LATE, NEVER, READ, SECOND, WRITE, monotonic
 
 if TYPE_CHECKING:
     from corral.net.connection import Connection
@@ -18,6 +18,21 @@ LINGER: Final = 2 * SECOND  # of silence, for a refused client to read why
 LONGEST_LINGER: Final = 10 * SECOND
 LINGER_BYTES: Final = 64 << 20  # many clients read nothing before they have sent all; dropping it costs 20 ms
 read = os.read
+
+
+class Parked:
+    """Stands for a connection that somebody has in hand who doesn't poll: out of epoll, but among the handlers."""
+
+    due = NEVER
+
+    def ready(self, _: int) -> None:
+        pass
+
+    def expire(self, now: int) -> None:
+        pass
+
+
+PARKED: Final = Parked()
 
 
 class Flushing:
@@ -64,7 +79,10 @@ class Flushing:
             connection.serve()
 
     def expire(self, now: int) -> None:
-        self.connection.close()
+        if now - self.due > LATE:
+            self.due = now + GRAIN  # the client may have read meanwhile
+        else:
+            self.connection.close()
 
 
 class Lingering:

@@ -17,6 +17,7 @@ from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection
 from corral.net.handoff import Taker
 from corral.net.reactor import NEVER, SECOND, monotonic
+from corral.net.states import PARKED
 from corral.shared.scoreboard import LENGTH, SINCE, THREAD
 from corral.worker.leaving import drain
 from corral.worker.serving import Hooked, Serving, server_name
@@ -24,21 +25,6 @@ from corral.worker.watch import LOOK, Watch
 
 SLOW: Final = SECOND // 2000  # a moving average of calls above this: the next one is likely to be slow as well
 WEIGHT: Final = 16  # of the past in that average
-
-
-class Parked:
-    """Stands for a connection whose request is being answered by a thread that doesn't lead."""
-
-    due = NEVER
-
-    def ready(self, _: int) -> None:
-        pass
-
-    def expire(self, now: int) -> None:
-        pass
-
-
-PARKED: Final = Parked()
 
 
 class Crew:
