@@ -176,3 +176,14 @@ def test_who_we_are_already_is_no_change() -> None:
 def test_an_unknown_owner_is_a_line(user: str | None, group: str | None, text: str) -> None:
     with pytest.raises(ConfigError, match=text):
         process.resolve_owner(user, group)
+
+
+@pytest.mark.parametrize(
+    ("quota", "found"),
+    [("max 100000", None), ("50000 100000", 1), ("100000 100000", 1), ("6400000 100", None), ("", None), ("all", None)],
+)
+def test_processors_are_those_that_a_control_group_leaves(tmp_path: Path, quota: str, found: int | None) -> None:
+    allowed = len(os.sched_getaffinity(0))
+    (tmp_path / "cpu.max").write_text(quota)
+    assert process.processors(str(tmp_path / "cpu.max")) == (found or allowed)
+    assert process.processors(str(tmp_path / "missing")) == allowed

@@ -74,6 +74,7 @@ def test_a_new_worker_in_a_slot_starts_clean_and_goes_on_counting(row: Row) -> N
 def test_the_request_in_flight_is_one_harmless_line(row: Row, line: bytes, text: str) -> None:
     put_request(row, line)
     assert row.in_flight() == text
+    assert row.request_line() == line
 
 
 @pytest.mark.parametrize("length", [-5, 10**9])

@@ -451,6 +451,20 @@ def drop_privileges(user: str | int | None, group: str | int | None, initgroups:
         raise ConfigError(f"user {user!r}, group {group!r}: {error.strerror}{hint}") from None
 
 
+# processors
+
+
+def processors(quota_path: str = "/sys/fs/cgroup/cpu.max") -> int:
+    """How many this process may use at one time: those it may run on, and what its control group leaves of them."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        with open(quota_path) as file:
+            quota, period = file.read().split()
+    except (OSError, ValueError):
+        return allowed  # no control groups, or the first kind of them
+    return allowed if quota == "max" else max(1, min(allowed, -(-int(quota) // int(period))))
+
+
 # descriptors
 
 

@@ -120,6 +120,11 @@ THREAD, LENGTH, SINCE = range(3)  # the cells of one flight, see Row.flight_cell
 FLIGHT_SIZE = FLIGHT.size + REQUEST_SIZE
 
 
+def legible(line: bytes) -> str:
+    """On one line, whatever the client sent."""
+    return line.decode("latin-1").translate(CONTROL)
+
+
 class Row:
     """One slot's cells, and the line of the request in flight. The worker writes; the arbiter claims and releases."""
 
@@ -151,6 +156,10 @@ class Row:
         """The request line being served, on one line whatever the client sent; empty between requests."""
         return self.flight(0).line
 
+    def request_line(self) -> bytes:
+        """Of the first flight, as it was sent, cut to REQUEST_SIZE; the last one's between requests."""
+        return bytes(self.request[: self.cells[Cell.REQUEST_LENGTH]])
+
     def flight_at(self, number: int) -> int:
         """Where in `memory` a flight stands; BEGIN is for what follows its first cell."""
         return Cell.THREAD * CELL_SIZE if not number else ROW_SIZE + (number - 1) * FLIGHT_SIZE
@@ -169,7 +178,7 @@ class Row:
         thread, length, since = FLIGHT.unpack_from(self.memory, start)
         start += FLIGHT.size
         line = bytes(self.memory[start : start + min(max(length, 0), REQUEST_SIZE)])
-        return Flight(since, thread, line.decode("latin-1").translate(CONTROL))
+        return Flight(since, thread, legible(line))
 
     def begun(self) -> tuple[int, ...]:
         """Since when its requests are in flight, the oldest first."""

@@ -22,7 +22,8 @@ QUIET: Final = 4  # looks at an idle worker, and the watcher sleeps
 
 
 class Watch:
-    """`since` tells when the call began that keeps the loop busy, 0: none does. `promote` lets a free thread lead."""
+    """`since` tells when the call began that keeps the loop busy, 0: none does. `promote` lets a free thread lead.
+    `observe` is told of a call that is a long one, while it lasts; the loop then calls `halt` at its end."""
 
     def __init__(
         self,
@@ -31,12 +32,14 @@ class Watch:
         taker: Taker | None,
         since: Callable[[], int],
         promote: Callable[[], bool],
+        observe: Callable[[int], None] = lambda since: None,
     ) -> None:
         self.serving = serving
         self.acceptors = acceptors
         self.taker = taker
         self.since = since
         self.promote = promote
+        self.observe = observe
         self.duty = allocate_lock()
         self.rest = allocate_lock()
         self.rest.acquire()
@@ -106,6 +109,7 @@ class Watch:
                 return
             self.acting = True
             self.suspend()
+            self.observe(since)
         while self.acting:
             self.serving.place.remind()
             self.pass_on()
