@@ -31,6 +31,7 @@ class LenientInbound(Inbound):
     """An Inbound for such clients. Others pay nothing; these pay 1 to 3 µs for a line or a block that isn't known."""
 
     __slots__ = ("leniency", "protocol")
+    shapes = None  # a block is to be repaired before it is read
 
     def __init__(
         self,
