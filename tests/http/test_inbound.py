@@ -335,3 +335,19 @@ def test_connections_that_begin_alike_are_read_alike() -> None:
     old = receive(ask.replace(b"HTTP/1.1", b"HTTP/1.0") % (1, 1))
     assert not old.framing.keep_alive
     assert old.fields["SERVER_PROTOCOL"] == "HTTP/1.0"
+
+
+def test_room_is_what_the_client_is_likely_to_fill() -> None:
+    """A little for who asks little; all of it for who has more to say than that, now or before."""
+    short, long = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a\r\nX: %b\r\n\r\n" % (b"x" * 2000)
+    body = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n"
+    inbound = Inbound(BASE, Limits(), lambda _: None)
+    most = inbound.room
+    for data, room in ((short, 448), (long, most), (short, 448), (body, most), (b"hello", most)):
+        inbound.receive(data)
+        assert inbound.room == room, data
+    inbound.forget_body()
+    assert inbound.receive(short * 40)
+    assert inbound.room == most
+    while inbound.next():
+        assert inbound.room == most

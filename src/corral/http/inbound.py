@@ -35,6 +35,7 @@ _lines: dict[bytes, RequestLine] = {}
 # A line is kept the second time it comes: paths with an id in them never come again, and keeping them costs 0.5 µs.
 SEEN_MASK: Final = 4095
 _seen = [0] * (SEEN_MASK + 1)
+ROOM: Final = 65536
 NAMES: Final = FieldNames()
 SHAPES: Final = Shapes(lambda names, limits: Shape.of(names, NAMES.marked, limits))
 LOOK_MASK: Final = 15  # one block in sixteen that doesn't fit the last shape is asked which it has
@@ -87,8 +88,8 @@ class Inbound:
 
     __slots__ = (
         "base", "block", "body", "buffer", "fields", "framing", "ground", "limits", "line", "line_bytes", "own",
-        "phase", "pieces", "prepare", "read", "reader", "received", "repeated", "shape", "stream", "unlike", "version",
-        "whole",
+        "phase", "pieces", "prepare", "read", "reader", "received", "repeated", "room", "shape", "stream", "unlike",
+        "version", "whole",
     )  # fmt: skip
     shapes: Shapes[Any] | None = SHAPES
     pairs: list[tuple[bytes, bytes]] | None = None  # the fields as http.pairs reads them, which nobody else does
@@ -113,6 +114,7 @@ class Inbound:
         self.block = b""
         self.read = b""  # the block that `fields` was read from, for gateways that pass fields on as they came
         self.repeated = False
+        self.room = ROOM  # bytes to read next
         self.shape: Any = None  # of blocks of which only the values are new
         self.ground: dict[str, Any] = {}  # what fields of that shape start as
         self.unlike = 0  # blocks without it
@@ -215,6 +217,7 @@ class Inbound:
             # The second time: from now on the gateway's work on the fields is kept as well.
             self.repeated = True
             self.read_block(block, line)
+        self.room = room_for(len(first) + len(block) + len(rest))
         return True if self.framing is PLAIN and not rest else self.begin(rest)
 
     def begin(self, rest: bytes) -> bool:
@@ -277,6 +280,7 @@ class Inbound:
 
     def receive_more_head(self, data: bytes) -> bool:
         """A head that comes in pieces. Refuse as early as can be told: a client may never end its head."""
+        self.room = ROOM
         buffer = self.buffer
         if not isinstance(buffer, bytearray):
             self.buffer = buffer = bytearray(buffer)
@@ -318,6 +322,7 @@ class Inbound:
             self.body = rest[:length]
             self.buffer = rest[length:]
             return True
+        self.room = ROOM
         self.reader = ChunkedReader(self.limits.body) if length == CHUNKED else LengthReader(length)
         self.buffer = b""
         if self.stream:
@@ -367,7 +372,10 @@ class Inbound:
         if not self.buffer:
             return False
         data, self.buffer = bytes(self.buffer), b""
-        return self.receive(data)
+        room = self.room
+        whole = self.receive(data)
+        self.room = max(room, self.room)  # what came together may do so again
+        return whole
 
     def forget_body(self) -> None:
         """The request with a body is answered. What of it nobody has read must never pass for a request."""
@@ -387,6 +395,15 @@ class Inbound:
     def idle(self) -> bool:
         """Nothing of a request has come; an empty line is nothing."""
         return self.phase is HEAD and (not self.buffer or self.buffer == CRLF)
+
+
+def room_for(length: int) -> int:
+    """How much to read at once from a client whose last request had so many bytes, line ends not counted.
+
+    Room for more than comes is made and given back each time: CPython has up to 512 bytes in stock, libc up to 1024,
+    and anything more costs 0.3 µs.
+    """
+    return 448 if length < 400 else 960 if length < 900 else ROOM
 
 
 def is_kept(line: bytes) -> bool:

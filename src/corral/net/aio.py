@@ -76,13 +76,14 @@ class Site(Service, Protocol):
 class AsyncConnection(Connection):
     """Connection, for applications that are coroutines."""
 
-    __slots__ = ("base", "headers", "keeps", "own_keys", "seen", "trailing", "untold")
+    __slots__ = ("base", "headers", "keeps", "line", "own_keys", "seen", "trailing", "untold")
     service: Site
 
     def __init__(self, fd: int, peer: Any, origin: Origin) -> None:
         super().__init__(fd, peer, origin)
         self.sender = self.post
         self.base: Scope | None = None  # made at the first request: a PROXY header may say who the client is
+        self.line = b""  # whose target `base` has
         self.keeps: Callable[[bytes], bool]
         self.own_keys = 0  # of the fields, those that aren't the client's
         self.trailing = False  # the scope offers trailers
@@ -147,10 +148,13 @@ class AsyncConnection(Connection):
             if inbound.fields is not self.seen:
                 self.read_fields(inbound)
             headers = self.headers
-        scope: Scope = self.base.copy()  # type: ignore[union-attr]
+        base = cast(Scope, self.base)
         line = inbound.line_bytes
-        target = targets.get(line) or read_target(inbound.line, line)
-        scope["method"], scope["path"], scope["raw_path"], scope["query_string"], scope["http_version"] = target
+        if line is not self.line:
+            target = targets.get(line) or read_target(inbound.line, line)
+            base["method"], base["path"], base["raw_path"], base["query_string"], base["http_version"] = target
+            self.line = line
+        scope = base.copy()
         scope["headers"] = headers.copy()
         if "state" in scope:
             scope["state"] = scope["state"].copy()
@@ -196,6 +200,7 @@ class AsyncConnection(Connection):
         mount, fields = self.service.mount, inbound.fields
         self.keeps = keeper(mount.trust, inbound.prepare is self.origin.prepare_trusted)
         self.own_keys = len(inbound.base.keys() | inbound.own.keys())
+        self.line = b""
         self.base = base = base_scope(mount, client=client_of(fields), server=self.server())
         base["scheme"] = fields["wsgi.url_scheme"]
         base["root_path"] = fields["SCRIPT_NAME"] or mount.root_path
