@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from corral.errors import PeerError
 from corral.net.connection import Connection
-from corral.net.reactor import READ, WRITE
+from corral.net.reactor import GRAIN, LATE, READ, WRITE
 
 if TYPE_CHECKING:
     from corral.net.tls import TlsStream
@@ -64,4 +64,7 @@ class Handshaking:
             self.connection.linger()  # the alert has been sent; a reset would overtake it
 
     def expire(self, now: int) -> None:
-        self.connection.close()
+        if now - self.due > LATE:
+            self.due = now + GRAIN  # this worker was in a call, and the client may have said its part meanwhile
+        else:
+            self.connection.close()
