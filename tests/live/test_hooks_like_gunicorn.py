@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -157,13 +158,16 @@ class Life:
             record.write(json.dumps({"step": step}) + "\n")
 
     def wait_for(self, *, births=0, deaths=0):
-        """So many more workers have booted, and so many have been reaped."""
+        """So many more workers have booted, and so many have been reaped; and who has booted is in its loop: of those
+        who aren't, the next signal may take another one."""
         self.born += births
         self.died += deaths
 
         def happened():
-            hooks = [entry.get("hook") for entry in self.entries()]
-            return hooks.count("post_worker_init") >= self.born and hooks.count("child_exit") >= self.died
+            entries = self.entries()
+            born = [entry["process"] for entry in entries if entry.get("hook") == "post_worker_init"]
+            dead = sum(entry.get("hook") == "child_exit" for entry in entries)
+            return len(born) >= self.born and dead >= self.died and all(map(rests, born))
 
         wait_until(happened, f"{self.born} workers born and {self.died} dead")
 
@@ -176,6 +180,15 @@ class Life:
 
     def pid_of(self, age):
         return next(entry["process"] for entry in self.entries() if age_of(entry) == age and entry["role"] == "worker")
+
+
+def rests(pid):
+    """Whether a worker sleeps, or is gone: after its last hook it first does so in its loop."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return stat.rpartition(")")[2].split()[0] in "SZ"
 
 
 def live(life, kind, last):
