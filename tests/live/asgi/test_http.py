@@ -225,10 +225,14 @@ def test_an_idle_server_makes_no_wake_ups(make_server):
     with Wire(server) as wire:
         wire.get("/echo")
     wait_until(lambda: server.get("/echo")[0] == 200, "an answer")
-    time.sleep(3)  # what is measured is that nothing happens
-    before = sleeps(worker)
-    time.sleep(2)
-    assert sleeps(worker) - before <= 2
+    wait_until(lambda: sleeps_within(worker, 1) == 0, "rest")
+    assert sleeps_within(worker, 2) <= 2
+
+
+def sleeps_within(pid, seconds):
+    before = sleeps(pid)
+    time.sleep(seconds)  # what is measured is that nothing happens
+    return sleeps(pid) - before
 
 
 def memory_of(pid):
