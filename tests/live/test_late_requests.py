@@ -1,6 +1,8 @@
 """Requests that had to wait for others: nobody works for a client that has left, or that has waited too long; and it is
 no client's fault if the only worker was in a call when its time was up."""
 
+import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
@@ -53,6 +55,16 @@ def test_a_client_that_has_left_is_not_served_and_counts_as_499(server, silent):
         assert read_response(slow)[0] == 200
     server.wait_for("^/gone 499$")
     assert server.count("^called /gone$") == 0
+
+
+def test_who_only_says_no_more_is_answered(server):
+    """Also the one request a second that is asked how long it has waited."""
+    server.start("sleeper:app")
+    begun = time.monotonic()
+    while time.monotonic() < begun + 2.5:
+        with ask(server, "/here") as connection:
+            connection.shutdown(socket.SHUT_WR)
+            assert read_response(connection) == (200, b"ok")
 
 
 def test_who_has_waited_longer_than_queue_timeout_gets_503(server):

@@ -5,6 +5,8 @@ import os
 import pwd
 import signal
 import socket
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -187,3 +189,14 @@ def test_processors_are_those_that_a_control_group_leaves(tmp_path: Path, quota:
     (tmp_path / "cpu.max").write_text(quota)
     assert process.processors(str(tmp_path / "cpu.max")) == (found or allowed)
     assert process.processors(str(tmp_path / "missing")) == allowed
+
+
+def test_work_is_what_a_thread_has_computed_or_would_have() -> None:
+    thread = threading.get_native_id()
+    before, began = process.work_of(thread), time.monotonic_ns()
+    while time.monotonic_ns() - began < 50_000_000:
+        pass
+    spun, ended = process.work_of(thread) - before, time.monotonic_ns()
+    assert spun > (ended - began) // 2
+    with pytest.raises(OSError, match="No such file"):
+        process.work_of(0)

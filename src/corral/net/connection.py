@@ -8,6 +8,7 @@ import io
 import os
 from collections.abc import Callable
 from io import BytesIO
+from socket import AF_UNIX
 from sys import getrefcount
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
@@ -21,7 +22,7 @@ from corral.http.inbound import Inbound, Phase
 from corral.http.response import error_response
 from corral.net.descriptor import PeerSocket, half_close, has_left, peek, send_last, wait_for, waited
 from corral.net.outbound import IN_MEMORY, NO_SENDFILE, Outbound, Region, open_spool, sendfile
-from corral.net.reactor import GRAIN, LATE, READ, WRITE, monotonic
+from corral.net.reactor import GRAIN, LATE, LONG, READ, WRITE, monotonic
 from corral.net.service import Origin
 from corral.net.states import READ_SIZE, Flushing, Lingering, progress_due
 
@@ -137,7 +138,7 @@ class Connection:
         inbound = self.inbound
         while True:
             start = service.begin(inbound.line_bytes)
-            if start < service.reactor.late_until and not self.still_wanted():
+            if start < service.reactor.late_until and not self.still_wanted(start):
                 return
             environ = inbound.fields.copy() if inbound.repeated else inbound.fields
             method, environ["RAW_URI"], environ["PATH_INFO"], environ["QUERY_STRING"], version, _ = inbound.line
@@ -192,15 +193,19 @@ class Connection:
             if not self.go_on():
                 return
 
-    def still_wanted(self) -> bool:
-        """A request that had to wait for a long call: answer it only if somebody waits for the answer."""
+    def still_wanted(self, start: int) -> bool:
+        """A request that had to wait for a long call: answer it only if somebody waits for the answer. One that hadn't
+        may come of a client that has half-closed its connection, and is still there."""
         service, inbound = self.service, self.inbound
-        if has_left(self.fd):
+        family, reactor = self.origin.family, service.reactor
+        wait = waited(self.fd, family)
+        # Over a unix socket nobody knows: then whoever comes after a long call, but not this second's sample.
+        late = wait > LONG or (family == AF_UNIX and reactor.late_until > start + 1)
+        if late and has_left(self.fd):
             service.dropped(self.environ_of(inbound.line))
             self.close()
             return False
-        wait = waited(self.fd, self.origin.family)
-        service.reactor.note_wait(wait)
+        reactor.note_wait(wait)
         if service.timeouts.queue < wait:
             error = PeerError(503, "the request has waited for a worker for too long")
             error.line = inbound.line

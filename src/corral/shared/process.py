@@ -465,6 +465,14 @@ def processors(quota_path: str = "/sys/fs/cgroup/cpu.max") -> int:
     return allowed if quota == "max" else max(1, min(allowed, -(-int(quota) // int(period))))
 
 
+def work_of(thread: int) -> int:
+    """Nanoseconds in which a thread of this process, by its native number, has run or has waited for a processor: how
+    busy others keep them makes no difference. Raises OSError where the kernel doesn't say (proc(5), schedstat)."""
+    with open(f"/proc/self/task/{thread}/schedstat") as file:
+        ran, waited, _ = map(int, file.read().split())
+    return ran + waited
+
+
 # descriptors
 
 

@@ -5,8 +5,8 @@ It knows which requests compute, by their lines, and which of them wait because 
 kernel are held, unread, so that they can still go to a sibling; and each waits a few times its own length at most.
 """
 
-import time
-from threading import get_ident
+from contextlib import suppress
+from threading import get_native_id
 from typing import Any, Final, NamedTuple
 
 from corral.net.acceptor import Acceptor
@@ -15,13 +15,13 @@ from corral.net.descriptor import peek, waited
 from corral.net.handoff import Taker
 from corral.net.reactor import NEVER, READ, SECOND, monotonic
 from corral.net.states import PARKED
-from corral.shared.process import processors
+from corral.shared.process import processors, work_of
 from corral.shared.scoreboard import REQUEST_SIZE, Cell, Row, legible
 from corral.worker.serving import Serving
 from corral.worker.watch import LOOK
 
 PATIENCE: Final = 3  # times its own length a request is held
-AT_WORK: Final = 4  # a call of which a processor had less than this part waited: for a database, for a sleep
+AT_WORK: Final = 2  # of a call that computes, at least this part; another one waits for a database, or sleeps
 MOST: Final = 128  # requests that are remembered
 SOON: Final = SECOND // 1000  # whoever serves an unknown request for less long is free in a moment
 LONGEST_LINE: Final = 2 * REQUEST_SIZE
@@ -47,9 +47,9 @@ class Reserve:
         self.admitted: Connection | None = None  # whose turn has come
         self.expected = b""  # the line of one that runs, and is known
         self.began = 0
-        self.observed: tuple[int, bytes, int, float] | None = None
+        self.observed: tuple[int, bytes, int, int] | None = None
         self.processors = processors()
-        self.thread = get_ident()
+        self.thread = get_native_id()
         self.siblings: list[Row] = []
 
     # -- what is long
@@ -57,19 +57,17 @@ class Reserve:
     def observe(self, since: int) -> None:
         """In the watcher's thread and on its duty, while the call lasts: who is held may now go to a sibling."""
         self.release()
-        if hasattr(time, "pthread_getcpuclockid"):
-            used = time.clock_gettime(time.pthread_getcpuclockid(self.thread))
-            self.observed = since, self.row.request_line(), monotonic(), used
+        with suppress(OSError, ValueError):  # not Linux: then nothing is ever known
+            self.observed = since, self.row.request_line(), monotonic(), work_of(self.thread)
 
     def learn(self) -> None:
         """A call is over that may have been observed."""
         self.expected = b""
         if self.observed is None:
             return
-        (since, line, seen, used), self.observed = self.observed, None
+        (since, line, seen, work), self.observed = self.observed, None
         now = monotonic()
-        computes = (time.thread_time() - used) * SECOND * AT_WORK >= now - seen
-        if not computes or line in self.uneven:
+        if (work_of(self.thread) - work) * AT_WORK < now - seen or line in self.uneven:
             return
         if len(self.lengths) + len(self.uneven) >= MOST:
             for lines in (self.lengths, self.uneven, self.told):
