@@ -60,14 +60,25 @@ def ask(server, path):
         return wire.get(path).body
 
 
+def begin(server, pool, path, *, asked=WORKERS, running):
+    """So many ask for what computes until it may end; wait until so many of them are served."""
+    asking = [pool.submit(ask, server, path) for _ in range(asked)]
+    begun(server, path, running)
+    return asking
+
+
+def finish(server, asking):
+    """Let all of it end, and have all answers."""
+    (server.directory / "go").touch()
+    assert [asked.result() for asked in asking] == [b"ok"] * len(asking)
+
+
 def teach(server, pool, path):
     """Have each worker answer it once: nothing is known of it, so that it takes the last one as well."""
     (server.directory / "notes").write_text("")
     (server.directory / "long").touch()
-    asking = [pool.submit(ask, server, path) for _ in range(WORKERS)]
-    begun(server, path, WORKERS)
-    (server.directory / "go").touch()
-    assert [asked.result() for asked in asking] == [b"ok"] * WORKERS
+    asking = begin(server, pool, path, running=WORKERS)
+    finish(server, asking)
     (server.directory / "go").unlink()
     (server.directory / "notes").write_text("")
 
@@ -80,22 +91,18 @@ def pool():
 
 def test_the_last_free_worker_is_for_others_while_all_processors_are_at_work(server, pool):
     teach(server, pool, "/compute")
-    asking = [pool.submit(ask, server, "/compute") for _ in range(WORKERS)]
-    begun(server, "/compute", WORKERS - 1)
+    asking = begin(server, pool, "/compute", running=WORKERS - 1)
     for _ in range(20):
         assert ask(server, "/") == b"ok"
     assert notes(server).count("begin /compute") == WORKERS - 1
-    (server.directory / "go").touch()
-    assert [asked.result() for asked in asking] == [b"ok"] * WORKERS
+    finish(server, asking)
     server.wait_for(r"GET /compute HTTP/1.1 computes for [\d.]+ s: while the processors are busy")
 
 
 def test_it_is_held_for_a_few_times_its_own_length_at_most(server, pool):
     teach(server, pool, "/compute")
-    asking = [pool.submit(ask, server, "/compute") for _ in range(WORKERS)]
-    begun(server, "/compute", WORKERS)  # though none of them ends
-    (server.directory / "go").touch()
-    assert [asked.result() for asked in asking] == [b"ok"] * WORKERS
+    asking = begin(server, pool, "/compute", running=WORKERS)  # though none of them ends
+    finish(server, asking)
 
 
 @pytest.mark.parametrize("path", ["/sleep", "/uneven"])
@@ -107,34 +114,28 @@ def test_one_that_sleeps_or_that_may_be_short_takes_the_last_worker_at_once(serv
             assert ask(server, path) == b"ok"
     (server.directory / "notes").write_text("")
     (server.directory / "long").touch()
-    asking = [pool.submit(ask, server, path) for _ in range(WORKERS)]
-    begun(server, path, WORKERS)
-    (server.directory / "go").touch()
-    assert [asked.result() for asked in asking] == [b"ok"] * WORKERS
+    asking = begin(server, pool, path, running=WORKERS)
+    finish(server, asking)
     assert server.count("computes for") == 0
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP], ids=["TERM", "HUP"])
 def test_who_is_held_is_answered_by_a_server_that_is_told_to_leave(server, pool, how):
     teach(server, pool, "/compute")
-    asking = [pool.submit(ask, server, "/compute") for _ in range(WORKERS)]
-    begun(server, "/compute", WORKERS - 1)
+    asking = begin(server, pool, "/compute", running=WORKERS - 1)
     server.wait_for("computes for")
     server.signal(how)
     server.wait_for(f"Handling signal: {how.name[3:].lower()}")
-    (server.directory / "go").touch()
-    assert [asked.result() for asked in asking] == [b"ok"] * WORKERS
+    finish(server, asking)
 
 
 def test_nobody_computes_for_a_client_that_has_left_while_it_was_held(server, pool):
     teach(server, pool, "/compute")
-    asking = [pool.submit(ask, server, "/compute") for _ in range(WORKERS - 1)]
-    begun(server, "/compute", WORKERS - 1)
+    asking = begin(server, pool, "/compute", asked=WORKERS - 1, running=WORKERS - 1)
     with Wire(server) as leaving:
         leaving.send(b"GET /compute HTTP/1.1\r\nHost: test\r\n\r\n")
         server.wait_for("computes for")
-    (server.directory / "go").touch()
-    assert [asked.result() for asked in asking] == [b"ok"] * (WORKERS - 1)
+    finish(server, asking)
     assert ask(server, "/") == b"ok"
     server.stop()
     assert notes(server).count("begin /compute") == WORKERS - 1

@@ -151,7 +151,9 @@ class Reserve:
         """
         now = monotonic()
         free = computing = 0
-        for row in self.siblings or self.find_siblings():
+        if not self.siblings:
+            self.siblings = list(self.serving.siblings())
+        for row in self.siblings:
             cells = row.cells
             since = cells[Cell.BUSY_SINCE]
             if not cells[Cell.TAKES]:
@@ -163,10 +165,3 @@ class Reserve:
                     return False
                 free = 1
         return computing + free >= self.processors
-
-    def find_siblings(self) -> list[Row]:
-        """The lowest free slots are given out first."""
-        board = self.serving.place.board
-        slots = range(min(board.slots, 2 * self.serving.config.workers + 8))
-        self.siblings = [board.row(slot) for slot in slots if slot != self.row.slot]
-        return self.siblings

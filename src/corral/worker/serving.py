@@ -5,7 +5,7 @@ How requests meet the application is the loop's affair (worker.sync), what happe
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar
 
 from corral.errors import PeerError
@@ -16,7 +16,7 @@ from corral.http.head import Limits
 from corral.http.response import Heads
 from corral.net.reactor import LONG, NEVER, SECOND, Reactor, monotonic
 from corral.net.service import Timeouts
-from corral.shared.scoreboard import ASLEEP, BEGIN, HEIRS, LENGTH, SINCE, STOPPING, Cell, State, Wish
+from corral.shared.scoreboard import ASLEEP, BEGIN, HEIRS, LENGTH, SINCE, STOPPING, Cell, Row, State, Wish
 from corral.shared.wakeup import Wakeup
 from corral.worker.base import Worker
 
@@ -126,9 +126,13 @@ class Serving:
             return True
         if self.arbiter_row[STOPPING]:
             return False
-        # The lowest free slots are given out first.
+        return any(row.cells[Cell.TAKES] for row in self.siblings())
+
+    def siblings(self) -> Iterator[Row]:
+        """The rows of other workers, if there are any in their slots; the lowest free slots are given out first."""
+        place = self.place
         slots = range(min(place.board.slots, 2 * self.config.workers + 8))
-        return any(place.board.row(slot).cells[Cell.TAKES] for slot in slots if slot != place.row.slot)
+        return (place.board.row(slot) for slot in slots if slot != place.row.slot)
 
     def serve_app(self, app: App) -> None:
         self.app = app
