@@ -116,7 +116,10 @@ class Reactor:
 
     def gather(self, timeout: float | None) -> list[tuple[int, int]]:
         """What is ready within so many seconds; what is due by then expires."""
-        events: list[tuple[int, int]] = self._poller.poll(timeout)
+        return self.take(self._poller.poll(timeout))
+
+    def take(self, events: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """`events` are this pass's, from whoever has asked for them."""
         self.events = events
         self.now = now = monotonic()
         if now >= self.wake_at:
@@ -137,6 +140,11 @@ class Reactor:
             handler.expire(now)
         earliest = min((handler.due for handler in (*self.handlers.values(), *self.timers)), default=NEVER)
         self.wake_at = earliest if earliest >= NEVER else max(earliest, now + GRAIN)
+
+    def fileno(self) -> int:
+        """epoll's own descriptor."""
+        found: int = self._poller.fileno()
+        return found
 
     def close(self) -> None:
         self._poller.close()

@@ -137,6 +137,9 @@ class Serving:
     def serve_app(self, app: App) -> None:
         self.app = app
 
+    def stays(self, handler: Any) -> None:
+        """Nobody has looked at what was reported as ready: it is to be reported again, as epoll does by itself."""
+
     # -- what a connection asks of its Service
 
     def begin(self, line: bytes) -> int:

@@ -8,7 +8,7 @@ import time
 from _thread import RLock, allocate_lock, get_ident, start_new_thread
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from corral.gateway.exchange import over
 from corral.gateway.wsgi import App, Environ
@@ -16,8 +16,9 @@ from corral.http.response import Heads
 from corral.net.acceptor import Acceptor
 from corral.net.connection import Connection
 from corral.net.handoff import Taker
-from corral.net.reactor import NEVER, SECOND, monotonic
-from corral.net.states import PARKED
+from corral.net.held import ONCE, hold
+from corral.net.reactor import NEVER, READ, SECOND, monotonic
+from corral.net.states import PARKED, read
 from corral.shared.scoreboard import LENGTH, SINCE, THREAD
 from corral.worker.leaving import drain
 from corral.worker.serving import Hooked, Serving, server_name
@@ -38,12 +39,13 @@ class Crew:
         self.lock = RLock()  # of what all count together
         self.waiting: deque[None] = deque()  # a mark for each thread that would lead; len() and append are atomic
         self.pending: deque[tuple[int, int]] = deque()
-        self.average = 0
+        self.average = 2 * SLOW  # until it is known: of the first requests none waits for another
         self.settled = 0
         self.sleeps_until = 0
         self.leader: Lane | None = None
         self.failure: BaseException | None = None
         self.drained = False
+        self.held = hold(self.reactor)
         kind = HookedLane if isinstance(serving, Hooked) else Lane
         self.lanes = [kind(self, number, app) for number in range(threads)]
         self.watch: Watch
@@ -75,6 +77,8 @@ class Crew:
         """By whoever leads: the main thread may be in a long call."""
         self.drained = True
         self.watch.stop()
+        for handler in list(self.reactor.handlers.values()):
+            lane.stays(handler)
         drain(lane, self.watch.acceptors, self.watch.taker)
 
     def run(self, lane: "Lane") -> None:
@@ -139,7 +143,7 @@ class Crew:
 class Lane(Serving):
     """One thread's view of the worker."""
 
-    __slots__ = ("began", "connection", "crew", "inner", "leading", "parked")
+    __slots__ = ("began", "connection", "crew", "inner", "leading", "parked", "read")
 
     def __init__(self, crew: Crew, number: int, app: App) -> None:
         for name in Serving.__slots__:  # what all have in common
@@ -155,6 +159,7 @@ class Lane(Serving):
         self.began = 0  # the pass
         self.parked = False
         self.connection: Connection | None = None
+        self.read: Callable[[int, int], bytes] = read if crew.held is None else crew.held.reader()
         self.serve_app(app)
         self.inner = self.app
 
@@ -167,11 +172,14 @@ class Lane(Serving):
         self.choose_way()
         self.began = monotonic()
         pending, handlers, watch, flight = crew.pending, reactor.handlers, crew.watch, self.flight
+        settled = True
         while self.leading and self.accepting:
             if not pending:
-                self.settle()
+                if not settled:
+                    self.settle()
+                    settled = True
                 crew.sleeps_until = reactor.wake_at
-                pending.extend(reactor.wait())
+                pending.extend(self.gather())
                 self.began = reactor.now
                 if pending and watch.dormant:
                     watch.rouse()
@@ -180,10 +188,15 @@ class Lane(Serving):
             handler = handlers.get(fd)
             if handler is None:
                 continue
+            armed = False
             if type(handler) is Connection:
                 handler.service = self
+                if handler.read is not read and handler.stream is None:
+                    handler.read = self.read
+                    armed = True
             else:
                 self.take(handler)
+            settled = False
             watch.current = handler
             handler.ready(events)
             flight[SINCE] = 0
@@ -191,6 +204,8 @@ class Lane(Serving):
                 watch.halt()
             if not self.leading:
                 self.unpark()
+            elif armed and handlers.get(fd) is handler:
+                self.stays(handler)
         self.settle()
         if self.leading:
             if not self.crew.drained and self.crew.failure is None:
@@ -198,6 +213,13 @@ class Lane(Serving):
             self.leading = False
             crew.leader = None
             crew.leadership.release()
+
+    def gather(self) -> list[tuple[int, int]]:
+        """What is ready. While calls are slow another thread may compute: the interpreter is let go only to wait."""
+        held = self.crew.held
+        if held is not None and self.crew.average > SLOW and (events := held.look()):
+            return self.reactor.take(events)
+        return self.reactor.wait()
 
     def choose_way(self) -> None:
         """Short calls go straight to the application: to be asked first would cost each of them 0.1 µs."""
@@ -216,26 +238,50 @@ class Lane(Serving):
         """Stop leading. This thread's connection is its own until its request is answered."""
         self.connection = connection = connection_of(self.crew.watch.current)
         if connection is not None and connection.registered and connection.fd >= 0:
-            self.reactor.hide(connection.fd, PARKED)
+            if is_armed(connection):
+                self.reactor.handlers[connection.fd] = PARKED  # its event has come, and there is no other
+            else:
+                self.reactor.hide(connection.fd, PARKED)
             self.parked = True
         self.leading = False
         self.crew.leader = None
         self.crew.leadership.release()
 
     def unpark(self) -> None:
-        connection, reactor, crew = self.connection, self.reactor, self.crew
+        connection, handlers = self.connection, self.reactor.handlers
         self.connection = None
         if self.parked:
             self.parked = False
-            if connection is not None and connection.fd >= 0 and reactor.handlers.get(connection.fd) is PARKED:
-                reactor.add(connection.fd, connection)
-        if not self.accepting or (connection is not None and connection.due < crew.sleeps_until):
+            if connection is not None and connection.fd >= 0 and handlers.get(connection.fd) is PARKED:
+                self.keep(connection)
+        if not self.accepting or (connection is not None and connection.due < self.crew.sleeps_until):
             self.wakeup.wake()
+
+    def keep(self, connection: Connection) -> None:
+        """Have its next request heard: while calls are slow by one event, for one at a time can have it; and it stands
+        behind all who have asked before. epoll keeps the place in its queue of one that it goes on telling about."""
+        fd, reactor, held = connection.fd, self.reactor, self.crew.held
+        if held is not None and self.crew.average > SLOW and connection.stream is None and self.accepting:
+            connection.read = self.read
+            reactor.handlers[fd] = connection
+            try:
+                held.arm(fd)
+            except FileNotFoundError:  # it was hidden
+                reactor.add(fd, connection, ONCE)
+            if self.accepting:
+                return
+        if connection.stream is None:
+            connection.read = read
+        reactor.change(fd, connection, READ)
 
     def since(self) -> int:
         return self.flight[SINCE]
 
     # -- a Serving's
+
+    def stays(self, handler: Any) -> None:
+        if is_armed(handler):
+            self.keep(handler)
 
     def turn(self) -> None:
         """One pass while this thread drains: nobody else polls, and calls end one after the other."""
@@ -251,6 +297,8 @@ class Lane(Serving):
         connection = connection_of(handler)
         if connection is not None:
             connection.service = self
+            if connection.stream is None:
+                connection.read = read  # what stands for it is told again and again, and so will it be
 
     def leave(self) -> None:
         if self.accepting:
@@ -287,6 +335,11 @@ class Lane(Serving):
 
     def total_connections(self) -> int:
         return sum(lane.connections for lane in self.crew.lanes)
+
+
+def is_armed(handler: Any) -> TypeGuard[Connection]:
+    """Whether it is a Connection that epoll tells about once, see `keep`."""
+    return type(handler) is Connection and handler.stream is None and handler.read is not read
 
 
 def connection_of(handler: Any) -> Any:

@@ -132,6 +132,7 @@ class Watch:
                     self.serving.given += 1
                 else:
                     stayed = True
+                    self.serving.stays(handler)
         if stayed:
             time.sleep(LOOK)  # it is still readable, and would be reported again at once
 
