@@ -1,10 +1,13 @@
 """Threads among requests of 10 ms: none waits for one that could be free, and each client has its turn; and however a
 call ends at the instant at which another thread is given the lead, its client gets its answer."""
 
+import os
 import random
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from live.wire import Wire
@@ -145,3 +148,110 @@ def test_however_a_call_ends_as_another_thread_is_given_the_lead(make_server):
         for hurried in hurrying:
             hurried.result()
     assert "Traceback" not in server.log
+
+
+ALWAYS = """
+import time
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] != "/short":
+        time.sleep(0.3 if environ["PATH_INFO"] == "/long" else 0.005)
+    body = b"x" * (4_000_000 if environ["PATH_INFO"] == "/large" else 2)
+    start_response("200 OK", [("Content-Length", str(len(body)))])
+    return [body]
+"""
+SLOWS = 30  # enough for the average to be known
+
+
+@pytest.fixture
+def slow_wire(make_server):
+    """A connection of which a worker with two threads expects slow requests: it is told of them one by one."""
+    server = make_server(always=ALWAYS).start("always:app", "--threads", "2", "--keep-alive", "30")
+    with Wire(server, receive_buffer=65536) as wire:
+        for _ in range(SLOWS):
+            assert wire.get("/slow").body == b"xx"
+        yield server, wire
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@pytest.mark.parametrize("before", ["/slow", "/large"])
+def test_what_comes_during_a_call_is_heard_after_it_and_keeps_nobody_busy(slow_wire, before):
+    server, wire = slow_wire
+    [worker] = server.workers
+    assert wire.get(before).status == 200
+    begun = cpu_seconds(worker)
+    wire.send(b"GET /long HTTP/1.1\r\nHost: test\r\n\r\n")
+    for _ in range(3):
+        with Wire(server) as other:
+            assert other.get("/slow").body == b"xx"  # somebody polls
+        wire.send(b"GET /long HTTP/1.1\r\nHost: test\r\n\r\n")
+    assert [wire.response().body for _ in range(4)] == [b"xx"] * 4
+    assert cpu_seconds(worker) - begun < 0.3
+
+
+def test_a_client_that_half_closes_among_slow_calls_is_answered_and_let_go(slow_wire):
+    _, wire = slow_wire
+    wire.send(b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n")
+    wire.socket.shutdown(socket.SHUT_WR)
+    assert wire.response().body == b"xx"
+    begun = time.monotonic()
+    assert wire.ended
+    assert time.monotonic() - begun < 5  # and not after keepalive
+
+
+def test_calls_become_short_and_slow_again_on_the_same_connection(slow_wire):
+    server, wire = slow_wire
+    with Wire(server) as other:
+        for path in ("/short", "/slow", "/short"):
+            for _ in range(4 * SLOWS):
+                assert wire.get(path).body == other.get(path).body == b"xx"
+
+
+def test_a_head_in_drips_among_slow_calls(slow_wire):
+    _, wire = slow_wire
+    for _ in range(3):
+        for byte in b"GET /slow HTTP/1.1\r\nHost: test\r\n\r\n":
+            wire.send(bytes((byte,)))
+        assert wire.response().body == b"xx"
+
+
+def test_who_computes_in_another_thread_is_waited_for_once(make_server):
+    """Each system call that lets go of the interpreter would be another turn for those who compute: 5 ms, or 10."""
+    computing = """
+import time
+
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/compute":
+        until = time.thread_time() + 0.1
+        while time.thread_time() < until:
+            pass
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+"""
+    server = make_server(computing=computing).start("computing:app", "--threads", "4")
+    over = threading.Event()
+
+    def compute():
+        with Wire(server) as wire:
+            while not over.is_set():
+                assert wire.get("/compute").body == b"ok"
+
+    taken = []
+    with ThreadPoolExecutor() as pool, Wire(server) as wire:
+        computers = [pool.submit(compute) for _ in range(2)]
+        try:
+            for _ in range(100):
+                begun = time.perf_counter()
+                assert wire.get("/").body == b"ok"
+                taken.append(time.perf_counter() - begun)
+        finally:
+            over.set()
+        for each in computers:
+            each.result()
+    assert sorted(taken)[len(taken) // 2] < 0.028  # it was 0.031

@@ -2,6 +2,7 @@
 
 import os
 import select
+import threading
 
 import pytest
 
@@ -222,3 +223,32 @@ def test_now_is_when_the_last_events_were_taken(reactor):
 
 def test_the_flags_are_those_of_the_system():
     assert (module.READ, module.WRITE) == (select.POLLIN, select.POLLOUT)
+
+
+def test_who_is_added_is_a_handler_by_the_time_another_thread_is_told_of_him(pipe):
+    reader, writer = pipe
+    os.write(writer, b"a")
+    reactor, handler, strangers = Reactor(), Noted(), []
+    told, over = threading.Semaphore(0), threading.Event()
+
+    def lead():
+        while not over.is_set():
+            for fd, _ in reactor.gather(0.05):
+                found = reactor.handlers.get(fd)
+                if found is not handler:
+                    strangers.append(found)
+                reactor.hide(fd, handler)
+                told.release()
+
+    leader = threading.Thread(target=lead)
+    leader.start()
+    try:
+        for _ in range(2000):
+            reactor.handlers.pop(reader, None)
+            reactor.add(reader, handler)
+            assert told.acquire(timeout=10)
+    finally:
+        over.set()
+        leader.join()
+        reactor.close()
+    assert not strangers

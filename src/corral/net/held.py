@@ -1,8 +1,9 @@
 """System calls during which a thread holds on to the interpreter: read(2), and epoll's questions that need no waiting.
 
-Python lets go of its lock around each system call and asks for it again behind it. Where another thread computes, each
-of them so takes 5 ms or more (sys.getswitchinterval), and threads whose calls end together wake each other for nothing.
-These come back at once, and so needn't let go; by way of ctypes they cost 0.7 µs more. It knows descriptors and bytes.
+Python lets go of its lock around each system call and asks for it again behind it. Where other threads compute, that
+may cost a turn of theirs, 5 ms each (sys.getswitchinterval); where several end their calls together, they wake each
+other for nothing. These calls come back at once, so they needn't let go. By way of ctypes each takes 0.7 µs more,
+which only who has slow calls won't notice. It knows descriptors and bytes.
 """
 
 import os
@@ -23,14 +24,14 @@ EVENT: Final = struct.Struct(f"=I{DATA - 4}xi4x")
 
 
 class Held:
-    """What threads share. `reactor` is the one that they lead in turn. Raises ImportError where there is no ctypes."""
+    """What threads share, with the descriptor of the epoll that they wait at in turn."""
 
-    def __init__(self, reactor: Reactor) -> None:
+    def __init__(self, epoll: int) -> None:
         import ctypes  # lazily: 1 MiB, for those who have threads
 
         number, size, pointer = ctypes.c_int, ctypes.c_size_t, ctypes.c_void_p
         library = ctypes.PyDLL(None, use_errno=True)  # unlike CDLL it doesn't let go
-        self.epoll = reactor.fileno()
+        self.epoll = epoll
         self._buffer = ctypes.create_string_buffer
         self._address = ctypes.addressof
         self._errno = ctypes.get_errno
@@ -76,7 +77,8 @@ class Held:
 
 def hold(reactor: Reactor) -> Held | None:
     """None: this system has no epoll, or this Python no ctypes; then threads do without."""
+    epoll = reactor.fileno()
     try:
-        return Held(reactor) if hasattr(select, "epoll") else None
+        return None if epoll is None else Held(epoll)
     except ImportError:
         return None

@@ -48,18 +48,22 @@ class Reactor:
         self.wake_at = NEVER  # nothing is due before; may be earlier than the earliest deadline, never later
 
     def add(self, fd: int, handler: Handler, events: int = READ) -> None:
-        self._poller.register(fd, events)
-        self.handlers[fd] = handler
+        self.handlers[fd] = handler  # before it is so: from then on another thread may have it
+        try:
+            self._poller.register(fd, events)
+        except OSError:
+            del self.handlers[fd]
+            raise
         if handler.due < self.wake_at:
             self.wake_at = handler.due
 
     def change(self, fd: int, handler: Handler, events: int) -> None:
         """`handler` takes `fd` over, and waits for `events` from now on."""
+        self.handlers[fd] = handler
         try:
             self._poller.modify(fd, events)
         except FileNotFoundError:
             self._poller.register(fd, events)  # it was hidden
-        self.handlers[fd] = handler
         if handler.due < self.wake_at:
             self.wake_at = handler.due
 
@@ -81,9 +85,9 @@ class Reactor:
         self.handlers[fd] = handler
         self._poller.unregister(fd)
 
-    def look(self, seconds: float) -> list[tuple[int, int]]:
-        """What is ready, for another thread than the one that waits: nothing expires."""
-        events: list[tuple[int, int]] = self._poller.poll(seconds)
+    def look(self) -> list[tuple[int, int]]:
+        """What is ready, for another thread than the one that waits, and doesn't now: nothing expires."""
+        events: list[tuple[int, int]] = self._poller.poll(0)
         return events
 
     def later(self, handler: Handler, due: int) -> None:
@@ -141,9 +145,9 @@ class Reactor:
         earliest = min((handler.due for handler in (*self.handlers.values(), *self.timers)), default=NEVER)
         self.wake_at = earliest if earliest >= NEVER else max(earliest, now + GRAIN)
 
-    def fileno(self) -> int:
-        """epoll's own descriptor."""
-        found: int = self._poller.fileno()
+    def fileno(self) -> int | None:
+        """epoll's own descriptor, which is readable while anything is ready. None: there is no epoll."""
+        found: int | None = self._poller.fileno() if hasattr(self._poller, "fileno") else None
         return found
 
     def close(self) -> None:

@@ -112,7 +112,8 @@ class Crew:
 
     def disperse(self) -> None:
         """No thread leads again; the one that does now sees it at its next turn."""
-        self.accepting = False
+        with self.lock:
+            self.accepting = False
         for lane in self.lanes:
             lane.accepting = False
 
@@ -260,18 +261,18 @@ class Lane(Serving):
     def keep(self, connection: Connection) -> None:
         """Have its next request heard: while calls are slow by one event, for one at a time can have it; and it stands
         behind all who have asked before. epoll keeps the place in its queue of one that it goes on telling about."""
-        fd, reactor, held = connection.fd, self.reactor, self.crew.held
-        if held is not None and self.crew.average > SLOW and connection.stream is None and self.accepting:
-            connection.read = self.read
-            reactor.handlers[fd] = connection
-            try:
-                held.arm(fd)
-            except FileNotFoundError:  # it was hidden
-                reactor.add(fd, connection, ONCE)
-            if self.accepting:
-                return
+        crew, fd, reactor = self.crew, connection.fd, self.reactor
         if connection.stream is None:
             connection.read = read
+            with crew.lock:  # once the worker leaves they are all told of as ever: `drain` sees to those from before
+                if crew.held is not None and crew.accepting and crew.average > SLOW:
+                    connection.read = self.read
+                    reactor.handlers[fd] = connection  # before it is so: from then on another thread may have it
+                    try:
+                        crew.held.arm(fd)
+                    except FileNotFoundError:  # it was hidden
+                        reactor.add(fd, connection, ONCE)
+                    return
         reactor.change(fd, connection, READ)
 
     def since(self) -> int:

@@ -14,7 +14,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from corral.net.acceptor import Acceptor
+from corral.net.descriptor import wait_for
 from corral.net.handoff import Taker, give, movable
+from corral.net.reactor import READ, SECOND, monotonic
 from corral.worker.serving import Serving
 
 LOOK: Final = 0.005  # seconds: a call that lasts longer is a long one
@@ -118,15 +120,15 @@ class Watch:
         """Wait until some are readable, and give them away."""
         reactor, channel = self.serving.reactor, self.serving.place.channel
         assert channel is not None  # has_heirs has seen that
-        events = reactor.look(LOOK)
         stayed = False
+        self.rest_until_ready()
         with self.duty:
             if not self.acting:
                 return
             if self.promote():
                 self.let_go()
                 return
-            for fd, _ in events:
+            for fd, _ in reactor.look():
                 handler = reactor.handlers.get(fd)
                 if handler is not self.current and movable(handler) and give(handler, channel):
                     self.serving.given += 1
@@ -135,6 +137,14 @@ class Watch:
                     self.serving.stays(handler)
         if stayed:
             time.sleep(LOOK)  # it is still readable, and would be reported again at once
+
+    def rest_until_ready(self) -> None:
+        """For LOOK at most. Nothing is taken from epoll: by then the loop may have its connections again."""
+        epoll = self.serving.reactor.fileno()
+        if epoll is None:
+            time.sleep(LOOK)
+        else:
+            wait_for(epoll, READ, monotonic() + int(LOOK * SECOND))
 
     def suspend(self) -> None:
         """Who is not accepted yet is for others, and so are those in transit."""
