@@ -52,7 +52,7 @@ class Reactor:
         try:
             self._poller.register(fd, events)
         except OSError:
-            del self.handlers[fd]
+            self.handlers.pop(fd, None)
             raise
         if handler.due < self.wake_at:
             self.wake_at = handler.due
