@@ -245,7 +245,7 @@ def test_with_threads_each_request_has_its_own_pair(server):
         "def pre_request(worker, req): req.me = threading.get_ident()\n"
         "def post_request(worker, req, environ, resp):\n"
         "    same = req.me == threading.get_ident() and req.path == environ['PATH_INFO']\n"
-        "    print('pair', req.path, same, resp.status, flush=True)\n"
+        "    print(f'pair {req.path} {same} {resp.status}\\n', end='', flush=True)\n"
     )
     configured(server, text, "--threads", "4")
     paths = [f"/slow/{number}" for number in range(8)]

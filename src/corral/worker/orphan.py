@@ -26,15 +26,16 @@ def end_in_time(place: Place, graceful_timeout: float) -> None:
     """
     if not SIGNAL:
         return
-    main, heard = get_ident(), False
+    main, counting, done = get_ident(), False, False
 
     def begin(signum: int, frame: FrameType | None) -> None:
-        nonlocal heard
-        heard = True
-        if graceful_timeout:
+        nonlocal counting, done
+        if graceful_timeout and not counting:
+            counting = True
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, graceful_timeout)
-        if place.row.begun():
+        if place.row.begun():  # or a call is about to: then it is reminded
+            done = True
             make_way(place.listeners)
 
     signal.signal(SIGNAL, begin)
@@ -43,7 +44,7 @@ def end_in_time(place: Place, graceful_timeout: float) -> None:
         return
 
     def remind() -> None:
-        if not heard and has_ended(own):
+        if not done and has_ended(own):
             signal.pthread_kill(main, SIGNAL)
 
     place.remind = remind
