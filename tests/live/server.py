@@ -177,6 +177,12 @@ def alive(pid):
         return False
 
 
+def cpu_seconds(pid):
+    """On processors so far, in the application and in the kernel."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def private_memory(pid):
     """Bytes that a process has written for itself (proc(5): smaps_rollup).
 

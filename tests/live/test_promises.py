@@ -1,15 +1,13 @@
 """What a server promises in bad weather: slow clients, stops with work in hand, no descriptors, bodies cut short."""
 
 import contextlib
-import os
 import resource
 import signal
 import socket
 import time
-from pathlib import Path
 
 import pytest
-from live.server import private_memory, read_response, wait_until
+from live.server import cpu_seconds, private_memory, read_response, wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -158,11 +156,6 @@ def test_a_lack_of_descriptors_is_survived(make_server):
         assert site.get("/") == (200, b"ok")
     assert site.count("Too many open files") <= 2
     assert site.stop() == 0
-
-
-def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_a_slow_reader_holds_neither_the_worker_nor_its_memory(site):

@@ -8,10 +8,9 @@ import signal
 import socket
 import threading
 import time
-from pathlib import Path
 
 import pytest
-from live.server import private_memory, wait_until
+from live.server import cpu_seconds, private_memory, wait_until
 from live.wire import Wire, serving
 
 pytestmark = pytest.mark.alone
@@ -287,8 +286,3 @@ def test_without_a_descriptor_to_spare(tmp_path, large_file):
         assert server.count("Too many open files") < 5
         assert server.count("Traceback") == 0
         assert server.stop() == 0
-
-
-def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

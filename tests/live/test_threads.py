@@ -1,15 +1,14 @@
 """Threads among requests of 10 ms: none waits for one that could be free, and each client has its turn; and however a
 call ends at the instant at which another thread is given the lead, its client gets its answer."""
 
-import os
 import random
 import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
+from live.server import cpu_seconds
 from live.wire import Wire
 
 pytestmark = pytest.mark.alone
@@ -122,15 +121,16 @@ def flush(wire):
     assert wire.get("/short?slow").body == b"ok"
 
 
+def keep_asking(server, path, over):
+    with Wire(server) as wire:
+        while not over.is_set():
+            assert wire.get(path).body == b"ok"
+
+
 def test_however_a_call_ends_as_another_thread_is_given_the_lead(make_server):
     """The average call is short, so that only the watcher gives the lead away."""
     server = make_server(endings=ENDINGS).start("endings:app", "--threads", "4")
     over = threading.Event()
-
-    def hurry():
-        with Wire(server) as wire:
-            while not over.is_set():
-                assert wire.get("/short").body == b"ok"
 
     def ask(seed):
         choice = random.Random(seed)
@@ -139,7 +139,7 @@ def test_however_a_call_ends_as_another_thread_is_given_the_lead(make_server):
                 choice.choice((keep, close, pipeline, refuse, flush))(wire)
 
     with ThreadPoolExecutor() as pool:
-        hurrying = [pool.submit(hurry) for _ in range(2)]
+        hurrying = [pool.submit(keep_asking, server, "/short", over) for _ in range(2)]
         try:
             for asking in [pool.submit(ask, seed) for seed in range(3)]:
                 asking.result()
@@ -172,11 +172,6 @@ def slow_wire(make_server):
         for _ in range(SLOWS):
             assert wire.get("/slow").body == b"xx"
         yield server, wire
-
-
-def cpu_seconds(pid):
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.mark.parametrize("before", ["/slow", "/large"])
@@ -237,14 +232,9 @@ def app(environ, start_response):
     server = make_server(computing=computing).start("computing:app", "--threads", "4")
     over = threading.Event()
 
-    def compute():
-        with Wire(server) as wire:
-            while not over.is_set():
-                assert wire.get("/compute").body == b"ok"
-
     taken = []
     with ThreadPoolExecutor() as pool, Wire(server) as wire:
-        computers = [pool.submit(compute) for _ in range(2)]
+        computers = [pool.submit(keep_asking, server, "/compute", over) for _ in range(2)]
         try:
             for _ in range(100):
                 begun = time.perf_counter()

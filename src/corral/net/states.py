@@ -21,7 +21,8 @@ read = os.read
 
 
 class Parked:
-    """Stands for a connection that somebody has in hand who doesn't poll: out of epoll, but among the handlers."""
+    """Stands for a connection that somebody has in hand who doesn't poll: epoll tells nothing of it, and it is still
+    among the handlers."""
 
     due = NEVER
 
